@@ -1,0 +1,38 @@
+//! The wired parts, made once from settings and the outside world. Every use gets it; nothing is global.
+
+use std::sync::Arc;
+
+use crate::azure;
+use crate::outside::{Clock, Outside, Random};
+use crate::settings::Settings;
+use crate::store::Store;
+
+/// The product, wired.
+#[derive(Debug)]
+pub struct App {
+    /// What was set.
+    pub settings: Settings,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The documents.
+    pub store: Store,
+    /// Azure, with our application's identity.
+    pub azure: azure::Client,
+}
+
+impl App {
+    /// Wires the parts. Does no IO.
+    pub fn new(settings: Settings, outside: Outside) -> Arc<Self> {
+        let Outside { clock, random, http, backend } = outside;
+        let azure = azure::Client::new(
+            settings.cloud.clone(),
+            settings.identity.clone(),
+            http,
+            Arc::clone(&clock),
+            Arc::clone(&random),
+        );
+        Arc::new(Self { settings, clock, random, store: Store::new(backend), azure })
+    }
+}

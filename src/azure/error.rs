@@ -1,0 +1,144 @@
+//! What can go wrong when we talk to Azure, by what the caller can do about it.
+
+use std::time::Duration;
+
+use crate::model::GapReason;
+
+/// A failed call to Entra or Resource Manager. No variant's text holds a token, a body or an address with a query.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Entra refused a token.
+    #[error("Entra refused the token: {0}")]
+    TokenRefused(EntraRefusal),
+    /// Resource Manager refused the call.
+    #[error("Azure refused the call: {0}")]
+    Refused(Box<Refusal>),
+    /// Azure asked us to slow down, and the tries are used up.
+    #[error("Azure asked to slow down")]
+    Throttled {
+        /// How long Azure asked us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Azure failed or could not be reached, and the tries are used up.
+    #[error("Azure could not be reached or failed: {what}")]
+    Unavailable {
+        /// What happened, such as a status or the kind of transport failure.
+        what: String,
+    },
+    /// Azure answered something that we cannot read.
+    #[error("unreadable answer: {what}")]
+    Unreadable {
+        /// What was expected.
+        what: String,
+    },
+}
+
+/// A refusal of the token endpoint ("Identity, consent and onboarding contract", 2.5 and 2.6).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntraRefusal {
+    /// HTTP status.
+    pub status: u16,
+    /// The OAuth error, such as `invalid_grant`.
+    pub error: String,
+    /// AADSTS numbers: diagnostic, used to choose wording only.
+    pub codes: Vec<u32>,
+    /// Entra's sub-error, where given.
+    pub suberror: Option<String>,
+    /// A claims challenge, where given.
+    pub claims: Option<String>,
+    /// Entra's trace id, for support.
+    pub trace_id: Option<String>,
+}
+
+impl std::fmt::Display for EntraRefusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.error.is_empty() { "no reason given" } else { &self.error })?;
+        for code in &self.codes {
+            write!(f, " AADSTS{code}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A refusal by Resource Manager ("Azure health data APIs", section 5).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// The error code, such as `AuthorizationFailed`; empty when the body had none.
+    pub code: String,
+    /// The codes of `details[]`.
+    pub detail_codes: Vec<String>,
+    /// Azure's message: foreign text, capped; for pages and for finding ids in it, never to switch on.
+    pub message: String,
+    /// `x-ms-request-id`.
+    pub request_id: Option<String>,
+    /// `WWW-Authenticate`, where given.
+    pub challenge: Option<String>,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.status)?;
+        if !self.code.is_empty() {
+            write!(f, " {}", self.code)?;
+        }
+        for code in &self.detail_codes {
+            write!(f, " ({code})")?;
+        }
+        if let Some(id) = &self.request_id {
+            write!(f, ", request {id}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// The refusal by Resource Manager, if it is one.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// True when the refusal has this code, outside or in its details, regardless of case.
+    pub fn has_code(&self, code: &str) -> bool {
+        self.refusal().is_some_and(|refusal| {
+            refusal.code.eq_ignore_ascii_case(code)
+                || refusal.detail_codes.iter().any(|detail| detail.eq_ignore_ascii_case(code))
+        })
+    }
+
+    /// Why something could not be read because of this error.
+    pub fn gap_reason(&self) -> GapReason {
+        match self {
+            Self::Throttled { .. } => GapReason::Throttled,
+            Self::Unavailable { .. } => GapReason::AzureUnavailable,
+            Self::Unreadable { .. } => GapReason::Unreadable,
+            Self::TokenRefused(refusal) => refusal.gap_reason(),
+            Self::Refused(refusal) => match (refusal.status, refusal.code.as_str()) {
+                (_, "InvalidAuthenticationTokenTenant") => GapReason::SubscriptionMoved,
+                (_, "SubscriptionNotFound") | (404, _) => GapReason::SubscriptionNotFound,
+                (401 | 403, _) => GapReason::AccessDenied,
+                _ => GapReason::Unreadable,
+            },
+        }
+    }
+}
+
+impl EntraRefusal {
+    /// The tenant has no enabled service principal of ours, or our own credential is bad; else Entra's own trouble.
+    fn gap_reason(&self) -> GapReason {
+        const NO_PRINCIPAL: [u32; 4] = [700_016, 7_000_229, 7_000_112, 90_002];
+        if self.codes.iter().any(|code| NO_PRINCIPAL.contains(code)) {
+            GapReason::ConsentWithdrawn
+        } else if self.error == "invalid_client" {
+            GapReason::CredentialRefused
+        } else if self.error == "unauthorized_client" {
+            GapReason::ConsentWithdrawn
+        } else {
+            GapReason::AccessDenied
+        }
+    }
+}

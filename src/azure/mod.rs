@@ -1,0 +1,47 @@
+//! All that is said to Azure: where it is, how a token is had, how a call is made, what the answers look like.
+
+mod backoff;
+mod cloud;
+mod error;
+mod request;
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+pub use cloud::Cloud;
+pub use error::{EntraRefusal, Error, Refusal};
+
+use crate::model::Timestamp;
+use crate::outside::{Clock, Random};
+use crate::settings::Identity;
+
+/// The client for one cloud, with our application's identity.
+#[derive(Debug)]
+pub struct Client {
+    pub(crate) cloud: Cloud,
+    pub(crate) identity: Identity,
+    pub(crate) http: reqwest::Client,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+/// An access token and when it ends.
+#[derive(Debug, Clone)]
+pub struct AccessToken {
+    pub(crate) secret: SecretString,
+    pub(crate) expires_at: Timestamp,
+}
+
+impl Client {
+    /// A client over the one HTTP client.
+    pub fn new(
+        cloud: Cloud,
+        identity: Identity,
+        http: reqwest::Client,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self { cloud, identity, http, clock, random }
+    }
+}

@@ -1,0 +1,260 @@
+//! One call to Resource Manager: bearer token, correlation id, tries with waits, `nextLink`, errors told apart.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use url::Url;
+use uuid::Uuid;
+
+use super::{AccessToken, Client, Error, Refusal, backoff};
+
+/// The largest answer we read; Resource Graph promises to stay below 16 MiB.
+const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+
+/// The most pages of one listing we follow.
+const MAX_PAGES: usize = 200;
+
+/// A successful answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// HTTP status, 2xx.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; `Null` when there was none.
+    pub body: Value,
+}
+
+/// What a listing gave, page by page.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// The rows of all pages that were read.
+    pub rows: Vec<Value>,
+    /// Why the listing ended early. None: it is complete.
+    pub broken_off: Option<Error>,
+}
+
+impl Client {
+    /// Calls Resource Manager and tries again on 429, 5xx and transport failures.
+    ///
+    /// # Errors
+    /// Any [`Error`] but `TokenRefused`.
+    pub(crate) async fn arm(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        token: &AccessToken,
+        body: Option<&Value>,
+    ) -> Result<Answer, Error> {
+        let url = self.cloud.manager(path_and_query);
+        self.arm_url(method, &url, token, body).await
+    }
+
+    /// Reads a listing: `{"value": [...], "nextLink": "..."}`. The first page's failure is an error; a later page's failure
+    /// keeps what was read ("Azure health data APIs", 1.5).
+    ///
+    /// # Errors
+    /// Any [`Error`] but `TokenRefused`, from the first page.
+    pub(crate) async fn arm_list(&self, path_and_query: &str, token: &AccessToken) -> Result<Listing, Error> {
+        let first = self.cloud.manager(path_and_query);
+        let mut seen = vec![first.clone()];
+        let mut page = page_of(self.arm_url(Method::GET, &first, token, None).await?.body)?;
+        let mut listing = Listing { rows: std::mem::take(&mut page.0), broken_off: None };
+        while let Some(next) = page.1.take() {
+            let result = match self.next_page_allowed(&next, &seen) {
+                Ok(()) => self.arm_url(Method::GET, &next, token, None).await.and_then(|answer| page_of(answer.body)),
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok((rows, following)) => {
+                    listing.rows.extend(rows);
+                    seen.push(next);
+                    page.1 = following;
+                }
+                Err(error) => {
+                    listing.broken_off = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    /// A next page must be on Resource Manager itself: the token goes nowhere else. Nor is a page read twice.
+    fn next_page_allowed(&self, next: &str, seen: &[String]) -> Result<(), Error> {
+        let unreadable = |what: &str| Err(Error::Unreadable { what: what.to_owned() });
+        let same_host = Url::parse(next).is_ok_and(|url| url.origin() == self.cloud.resource_manager.origin());
+        if !same_host {
+            return unreadable("nextLink on the host of Resource Manager");
+        }
+        if seen.iter().any(|link| link == next) {
+            return unreadable("nextLink to a page not read before");
+        }
+        if seen.len() >= MAX_PAGES {
+            return unreadable("a listing of at most 200 pages");
+        }
+        Ok(())
+    }
+
+    async fn arm_url(
+        &self,
+        method: Method,
+        url: &str,
+        token: &AccessToken,
+        body: Option<&Value>,
+    ) -> Result<Answer, Error> {
+        let mut attempt = 1;
+        loop {
+            let failure = match self.arm_once(&method, url, token, body).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let retry_after = match &failure {
+                Error::Throttled { retry_after } => *retry_after,
+                Error::Unavailable { .. } => None,
+                _ => return Err(failure),
+            };
+            attempt += 1;
+            match backoff::wait_before(attempt, retry_after, self.jitter()) {
+                Some(wait) => self.clock.sleep(wait).await,
+                None => return Err(failure),
+            }
+        }
+    }
+
+    async fn arm_once(
+        &self,
+        method: &Method,
+        url: &str,
+        token: &AccessToken,
+        body: Option<&Value>,
+    ) -> Result<Answer, Error> {
+        let mut request = self
+            .http
+            .request(method.clone(), url)
+            .bearer_auth(token.secret.expose_secret())
+            .header("x-ms-client-request-id", self.request_id().to_string());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(transport)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = read_capped(response).await?;
+        tracing::debug!(
+            http.method = %method,
+            http.status = status.as_u16(),
+            azure.request_id = header(&headers, "x-ms-request-id").unwrap_or_default(),
+            "asked Resource Manager"
+        );
+        answer_of(status, headers, &bytes)
+    }
+
+    /// A fresh id for one request.
+    fn request_id(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.random.fill(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+
+    /// A random number in `0.0..1.0`.
+    pub(crate) fn jitter(&self) -> f64 {
+        let mut bytes = [0; 4];
+        self.random.fill(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// A transport failure in words, without the address.
+pub(crate) fn transport(error: reqwest::Error) -> Error {
+    let what = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke"
+    };
+    Error::Unavailable { what: what.to_owned() }
+}
+
+/// Reads a body up to the cap.
+pub(crate) async fn read_capped(mut response: reqwest::Response) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+        if bytes.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(Error::Unreadable { what: "an answer of at most 32 MiB".to_owned() });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// The text of a header, if it is there and readable.
+pub(crate) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// `Retry-After` in seconds; the form with a date is not used by Azure Resource Manager.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    header(headers, "retry-after")?.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn answer_of(status: StatusCode, headers: HeaderMap, bytes: &[u8]) -> Result<Answer, Error> {
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(Error::Throttled { retry_after: retry_after(&headers) });
+    }
+    if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+        if retry_after(&headers).is_some() {
+            return Err(Error::Throttled { retry_after: retry_after(&headers) });
+        }
+        return Err(Error::Unavailable { what: format!("status {}", status.as_u16()) });
+    }
+    if !status.is_success() {
+        return Err(Error::Refused(Box::new(refusal(status, &headers, bytes))));
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Answer { status: status.as_u16(), headers, body: Value::Null });
+    }
+    let body = serde_json::from_slice(bytes)
+        .map_err(|_| Error::Unreadable { what: "JSON in the body of a successful answer".to_owned() })?;
+    Ok(Answer { status: status.as_u16(), headers, body })
+}
+
+/// Reads an error body in any of its shapes: wrapped in `error` or not, keys in any case, HTML, or nothing
+/// ("Azure health data APIs", 1.12).
+pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> Refusal {
+    let body: Value = serde_json::from_slice(bytes).unwrap_or(Value::Null);
+    let error = match any_case(&body, "error") {
+        Some(error @ Value::Object(_)) => error,
+        _ => &body,
+    };
+    let text = |value: &Value, name: &str| any_case(value, name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let detail_codes = any_case(error, "details")
+        .and_then(Value::as_array)
+        .map(|details| details.iter().map(|detail| text(detail, "code")).filter(|code| !code.is_empty()).collect())
+        .unwrap_or_default();
+    Refusal {
+        status: status.as_u16(),
+        code: text(error, "code").chars().take(100).collect(),
+        detail_codes,
+        message: text(error, "message").chars().take(1000).collect(),
+        request_id: header(headers, "x-ms-request-id"),
+        challenge: header(headers, WWW_AUTHENTICATE.as_str()),
+    }
+}
+
+/// A member of an object by its name in any case.
+pub(crate) fn any_case<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    let object = value.as_object()?;
+    object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
+
+fn page_of(mut body: Value) -> Result<(Vec<Value>, Option<String>), Error> {
+    let Some(Value::Array(rows)) = body.get_mut("value").map(Value::take) else {
+        return Err(Error::Unreadable { what: "a page with a value array".to_owned() });
+    };
+    let next = body.get("nextLink").and_then(Value::as_str).filter(|link| !link.is_empty()).map(str::to_owned);
+    Ok((rows, next))
+}

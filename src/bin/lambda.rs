@@ -1,0 +1,2 @@
+//! A door, to be written.
+fn main() {}

@@ -1,0 +1,21 @@
+//! Watches the Azure health of many customers with a partner's own application identity.
+//!
+//! The rooms, in reading order: [`model`] (the words), [`settings`] and [`outside`] (what comes in), [`app`] (the parts,
+//! wired once), [`functions`] (the function.json files as data), [`azure`] (all that is said to Azure), [`store`]
+//! (documents), the uses [`consent`], [`poll`] and [`query`], what the world sees ([`api`], [`pages`]) and the [`hosts`].
+
+pub mod api;
+pub mod app;
+pub mod azure;
+pub mod consent;
+pub mod functions;
+pub mod hosts;
+pub mod model;
+pub mod outside;
+pub mod pages;
+pub mod poll;
+pub mod query;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod settings;
+pub mod store;

@@ -1,0 +1,84 @@
+//! A customer: a tenant that we watch, and what it granted to whom.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ClientId, ObjectId, SubscriptionId, TenantId, Timestamp};
+
+/// The customer record, `customers/{tenantId}.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Customer {
+    /// The customer's tenant.
+    pub tenant_id: TenantId,
+    /// What people call the customer; from the invite, else the tenant's name, else its id.
+    pub display_name: String,
+    /// How we reach the customer's subscriptions.
+    pub access_mode: AccessMode,
+    /// The subscriptions in our care, whatever their access state.
+    pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    /// When the customer first granted access.
+    pub onboarded_at: Timestamp,
+    /// What was granted, by whom, when: one entry per role assignment.
+    #[serde(default)]
+    pub receipt: Vec<Grant>,
+}
+
+/// How the application reaches a customer's subscriptions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum AccessMode {
+    /// The multi-tenant application has a service principal in the customer's tenant.
+    #[serde(rename_all = "camelCase")]
+    AppInCustomerTenant {
+        /// The object id of that service principal. When it changes, the principal was recreated.
+        service_principal_id: ObjectId,
+    },
+}
+
+/// A subscription that we watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscription {
+    /// The subscription's name at the time it was last read.
+    pub display_name: String,
+    /// Whether our application was seen reading it.
+    pub access: SubscriptionAccess,
+    /// The full id of the role assignment that gives us access.
+    pub role_assignment_id: String,
+}
+
+/// Where the access to a subscription stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SubscriptionAccess {
+    /// Granted; Azure may take up to ten minutes until our application can read.
+    Propagating,
+    /// Our application's own token has read the subscription.
+    Active,
+}
+
+/// One role assignment that a customer's user made for our application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// When the assignment was made or adopted.
+    pub at: Timestamp,
+    /// The user, by object id in the customer's tenant.
+    pub granted_by: ObjectId,
+    /// The user's name as shown to him when he granted; display only.
+    pub granted_by_name: String,
+    /// Our application.
+    pub client_id: ClientId,
+    /// Our service principal in the customer's tenant.
+    pub service_principal_id: ObjectId,
+    /// The scope, such as `/subscriptions/{id}`.
+    pub scope: String,
+    /// The role's name, such as `Reader`.
+    pub role: String,
+    /// The full id of the role assignment.
+    pub role_assignment_id: String,
+    /// True when the assignment existed before and was adopted.
+    pub adopted: bool,
+}

@@ -1,0 +1,24 @@
+//! The words of the product. No IO, no clock, no async: plain values and what follows from them.
+
+mod customer;
+mod event;
+mod ids;
+mod invite;
+mod resource;
+mod snapshot;
+mod transition;
+
+pub use customer::{AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
+pub(crate) use event::open_enum;
+pub use event::{
+    EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
+    ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
+};
+pub use ids::{ClientId, InvalidId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId};
+pub use invite::{Invite, InviteUse};
+pub use resource::{AvailabilityState, ResourceState};
+pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, SubscriptionCoverage};
+pub use transition::{EventChange, Transition, TransitionKind};
+
+/// A moment, UTC.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,173 @@
+//! Transitions: changes between two snapshots that matter, with deterministic ids.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{GapReason, ResourceId, Severity, Source, SubscriptionId, TenantId, Timestamp, TrackingId, TransitionId};
+
+/// The namespace of transition ids: any fixed GUID of our own.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_2c3a_5b0e_4d7f_9a86_0b1c_2d3e_4f50);
+
+/// A change between two snapshots of one customer that matters to somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transition {
+    /// Deterministic: finding the same change again gives the same id.
+    pub id: TransitionId,
+    /// When we found it.
+    pub at: Timestamp,
+    /// The customer.
+    pub tenant_id: TenantId,
+    /// What changed.
+    #[serde(flatten)]
+    pub kind: TransitionKind,
+    /// True when it was found by the first reading of a subscription: history, not news.
+    #[serde(default)]
+    pub backfill: bool,
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum TransitionKind {
+    /// An event was seen for the first time.
+    #[serde(rename_all = "camelCase")]
+    EventOpened {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How much it matters.
+        severity: Severity,
+    },
+    /// An event changed in a way that matters.
+    #[serde(rename_all = "camelCase")]
+    EventUpdated {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How much it matters now.
+        severity: Severity,
+        /// What changed.
+        changes: BTreeSet<EventChange>,
+    },
+    /// Azure says that the event is over, on every subscription that sees it.
+    #[serde(rename_all = "camelCase")]
+    EventResolved {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+    },
+    /// Azure says that an event goes on after it was over.
+    #[serde(rename_all = "camelCase")]
+    EventReopened {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How much it matters.
+        severity: Severity,
+    },
+    /// A resource stopped being available.
+    #[serde(rename_all = "camelCase")]
+    ResourceUnavailable {
+        /// The resource.
+        resource_id: ResourceId,
+    },
+    /// A resource works with loss.
+    #[serde(rename_all = "camelCase")]
+    ResourceDegraded {
+        /// The resource.
+        resource_id: ResourceId,
+    },
+    /// Azure lost sight of a resource that was not available.
+    #[serde(rename_all = "camelCase")]
+    ResourceUnknown {
+        /// The resource.
+        resource_id: ResourceId,
+    },
+    /// Azure says that a resource is available again.
+    #[serde(rename_all = "camelCase")]
+    ResourceRecovered {
+        /// The resource.
+        resource_id: ResourceId,
+    },
+    /// Complete listings no longer have a resource that was not available; it was probably deleted. Not a recovery.
+    #[serde(rename_all = "camelCase")]
+    ResourceNoLongerListed {
+        /// The resource.
+        resource_id: ResourceId,
+    },
+    /// A source of a subscription that we used to read cannot be read any more.
+    #[serde(rename_all = "camelCase")]
+    CoverageLost {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// What cannot be read.
+        source: Source,
+        /// Why.
+        reason: GapReason,
+    },
+    /// It can be read again.
+    #[serde(rename_all = "camelCase")]
+    CoverageRestored {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// What can be read again.
+        source: Source,
+    },
+}
+
+/// What changed in an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EventChange {
+    /// The title.
+    Title,
+    /// The severity or level.
+    Severity,
+    /// The services or regions.
+    Scope,
+    /// The subscriptions that see it.
+    Subscriptions,
+    /// Start or mitigation time.
+    Times,
+    /// A new text was published.
+    Text,
+    /// The tags, such as a published review.
+    Tags,
+}
+
+impl Transition {
+    /// A transition whose id follows from the customer, what changed, and `occurrence`: a text that tells this occurrence
+    /// of the change from earlier ones, such as the event's episode.
+    pub fn new(tenant_id: TenantId, kind: TransitionKind, occurrence: &str, at: Timestamp, backfill: bool) -> Self {
+        let name = format!("{tenant_id}|{}|{occurrence}", kind.subject());
+        Self { id: Uuid::new_v5(&NAMESPACE, name.as_bytes()).into(), at, tenant_id, kind, backfill }
+    }
+}
+
+impl TransitionKind {
+    /// The kind and what it is about, as one text: what makes two transitions the same kind of change of the same thing.
+    fn subject(&self) -> String {
+        match self {
+            Self::EventOpened { tracking_id, .. } => format!("eventOpened|{}", tracking_id.key()),
+            Self::EventUpdated { tracking_id, .. } => format!("eventUpdated|{}", tracking_id.key()),
+            Self::EventResolved { tracking_id, .. } => format!("eventResolved|{}", tracking_id.key()),
+            Self::EventReopened { tracking_id, .. } => format!("eventReopened|{}", tracking_id.key()),
+            Self::ResourceUnavailable { resource_id } => format!("resourceUnavailable|{resource_id}"),
+            Self::ResourceDegraded { resource_id } => format!("resourceDegraded|{resource_id}"),
+            Self::ResourceUnknown { resource_id } => format!("resourceUnknown|{resource_id}"),
+            Self::ResourceRecovered { resource_id } => format!("resourceRecovered|{resource_id}"),
+            Self::ResourceNoLongerListed { resource_id } => format!("resourceNoLongerListed|{resource_id}"),
+            Self::CoverageLost { subscription_id, source, .. } => format!("coverageLost|{subscription_id}|{source:?}"),
+            Self::CoverageRestored { subscription_id, source } => {
+                format!("coverageRestored|{subscription_id}|{source:?}")
+            }
+        }
+    }
+}

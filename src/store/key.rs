@@ -1,0 +1,75 @@
+//! Where each kind of document lives. Exhaustive: nothing is stored outside this list.
+
+use crate::model::{TenantId, TextHash, Timestamp};
+
+/// The address of one document.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A customer record.
+    Customer(TenantId),
+    /// An invite, by its id (letters and digits, `-`, `_`).
+    Invite(String),
+    /// A sealed sign-in session, by its id (letters and digits, `-`, `_`).
+    Session(String),
+    /// The snapshot of a customer.
+    Health(TenantId),
+    /// A long event text.
+    Text(TextHash),
+    /// The transitions of one customer and month.
+    Timeline(TenantId, Month),
+}
+
+/// A calendar month, UTC, as `yyyy-mm`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Month(String);
+
+impl Month {
+    /// The month of a moment.
+    pub fn of(at: Timestamp) -> Self {
+        Self(at.format("%Y-%m").to_string())
+    }
+}
+
+/// A folder of documents, to be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folder {
+    /// Customer records.
+    Customers,
+    /// Snapshots.
+    Health,
+    /// Invites.
+    Invites,
+    /// Sealed sign-in sessions.
+    Sessions,
+}
+
+impl Key {
+    /// The path below the store's root: segments of harmless characters, separated by slashes.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Customer(tenant) => format!("customers/{tenant}.json"),
+            Self::Invite(id) => format!("invites/{}.json", segment(id)),
+            Self::Session(id) => format!("sessions/{}.bin", segment(id)),
+            Self::Health(tenant) => format!("health/{tenant}.json"),
+            Self::Text(hash) => format!("texts/{}.html", segment(hash.as_str())),
+            Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),
+        }
+    }
+}
+
+impl Folder {
+    /// The prefix of every path in the folder, with its slash.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Customers => "customers/",
+            Self::Health => "health/",
+            Self::Invites => "invites/",
+            Self::Sessions => "sessions/",
+        }
+    }
+}
+
+/// A path segment of harmless characters only: whatever an id holds, it never leaves its folder.
+fn segment(id: &str) -> String {
+    id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').take(128).collect()
+}
