@@ -402,7 +402,8 @@ mod tests {
         let why = |json: &str| Function::parse("X", json).unwrap_err().why;
         let http = r#"{"type":"httpTrigger","direction":"in","name":"req","authLevel":"anonymous","methods":["get"],"route":"a"}"#;
         let res = r#"{"type":"http","direction":"out","name":"res"}"#;
-        let queue = r#"{"type":"queue","direction":"out","name":"next","queueName":"a-b","connection":"AzureWebJobsStorage"}"#;
+        let queue =
+            r#"{"type":"queue","direction":"out","name":"next","queueName":"a-b","connection":"AzureWebJobsStorage"}"#;
         assert!(Function::parse("X", &format!(r#"{{"bindings":[{http},{res}]}}"#)).is_ok());
         assert!(why(&format!(r#"{{"bindings":[{http}]}}"#)).contains("exactly one httpTrigger"));
         assert!(why(&format!(r#"{{"bindings":[{http},{res},{queue}]}}"#)).contains("exactly one httpTrigger"));
@@ -410,8 +411,14 @@ mod tests {
         assert!(why(&format!(r#"{{"bindings":[{http},{http}]}}"#)).contains("two bindings"));
         assert!(why(&format!(r#"{{"bindings":[{},{res}]}}"#, http.replace("\"a\"", "\"/a\""))).contains("slash"));
         assert!(why(&format!(r#"{{"bindings":[{}]}}"#, queue.replace("next", "next_one"))).contains("letters"));
-        assert!(why(r#"{"bindings":[{"type":"timerTrigger","direction":"in","name":"t","schedule":"soon"}]}"#).contains("NCRONTAB"));
-        assert!(why(r#"{"bindings":[{"type":"blobTrigger","direction":"in","name":"t"}]}"#).contains("no bindings of the type"));
+        assert!(
+            why(r#"{"bindings":[{"type":"timerTrigger","direction":"in","name":"t","schedule":"soon"}]}"#)
+                .contains("NCRONTAB")
+        );
+        assert!(
+            why(r#"{"bindings":[{"type":"blobTrigger","direction":"in","name":"t"}]}"#)
+                .contains("no bindings of the type")
+        );
     }
 
     #[test]

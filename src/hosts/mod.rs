@@ -1,1 +1,6 @@
-//! To be written.
+//! How work arrives: the Functions host, AWS Lambda, or this process's own timer and queues. What is done is the same.
+
+mod front;
+pub mod functions;
+pub mod gate;
+pub mod work;
