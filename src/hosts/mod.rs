@@ -3,4 +3,6 @@
 mod front;
 pub mod functions;
 pub mod gate;
+mod queue;
+pub mod standalone;
 pub mod work;
