@@ -2,8 +2,14 @@
 
 mod backoff;
 mod cloud;
+mod convert;
 mod error;
+pub mod reading;
 mod request;
+mod resource_graph;
+mod resource_health;
+mod time;
+mod wire;
 
 use std::sync::Arc;
 
