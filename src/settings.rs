@@ -100,6 +100,10 @@ pub enum StorageAccount {
         account: String,
         /// A user-assigned identity.
         client_id: Option<String>,
+        /// The blob endpoint, where it is not the public cloud's (`AzureWebJobsStorage__blobServiceUri`).
+        endpoint: Option<Url>,
+        /// Where App Service and Functions give out tokens (`IDENTITY_ENDPOINT`, set by the platform).
+        identity_endpoint: Option<Url>,
     },
 }
 
@@ -482,7 +486,12 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
         if let Some(account) = self.text("AzureWebJobsStorage__accountName") {
             let client_id = self.text("AzureWebJobsStorage__clientId");
-            return Some(StorageAccount::ManagedIdentity { account, client_id });
+            return Some(StorageAccount::ManagedIdentity {
+                account,
+                client_id,
+                endpoint: None,
+                identity_endpoint: None,
+            });
         }
         self.fault("AzureWebJobsStorage", "nothing", format!("{EXPECTED}, or set AzureWebJobsStorage__accountName"));
         None

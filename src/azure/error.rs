@@ -128,10 +128,32 @@ impl Error {
 }
 
 impl EntraRefusal {
+    fn has_any(&self, codes: &[u32]) -> bool {
+        self.codes.iter().any(|code| codes.contains(code))
+    }
+
+    /// True when the tenant has no service principal of ours: never consented, removed, or not yet on every server of Entra.
+    pub(crate) fn principal_is_missing(&self) -> bool {
+        self.has_any(&[700_016, 7_000_229])
+    }
+
+    /// True when our secret is wrong, expired or not sent, or the registration is no confidential client: no tenant will
+    /// give us a token.
+    pub(crate) fn is_about_our_credential(&self) -> bool {
+        self.has_any(&[7_000_215, 7_000_222, 7_000_218, 700_025])
+    }
+
+    /// True for Entra's own passing trouble under a 4xx status (2.6).
+    pub(crate) fn is_transient(&self) -> bool {
+        self.error == "temporarily_unavailable"
+            || self.error == "server_error"
+            || self.has_any(&[90_055, 90_024, 90_033, 90_006, 90_012, 50_033, 90_090])
+    }
+
     /// The tenant has no enabled service principal of ours, or our own credential is bad; else Entra's own trouble.
     fn gap_reason(&self) -> GapReason {
         const NO_PRINCIPAL: [u32; 4] = [700_016, 7_000_229, 7_000_112, 90_002];
-        if self.codes.iter().any(|code| NO_PRINCIPAL.contains(code)) {
+        if self.has_any(&NO_PRINCIPAL) {
             GapReason::ConsentWithdrawn
         } else if self.error == "invalid_client" {
             GapReason::CredentialRefused

@@ -1,14 +1,24 @@
 //! All that is said to Azure: where it is, how a token is had, how a call is made, what the answers look like.
 
+mod authority;
 mod backoff;
 mod cloud;
+mod convert;
 mod error;
+pub mod reading;
 mod request;
+mod resource_graph;
+mod resource_health;
+mod time;
+mod token;
+mod wire;
 
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
+pub use authority::Authority;
+pub(crate) use authority::SignIn;
 pub use cloud::Cloud;
 pub use error::{EntraRefusal, Error, Refusal};
 
@@ -24,6 +34,7 @@ pub struct Client {
     pub(crate) http: reqwest::Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) tokens: token::Cache,
 }
 
 /// An access token and when it ends.
@@ -42,6 +53,6 @@ impl Client {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        Self { cloud, identity, http, clock, random }
+        Self { cloud, identity, http, clock, random, tokens: token::Cache::default() }
     }
 }

@@ -1,0 +1,5 @@
+//! Mirrors of Azure's documents, private to this room. All fields may be missing; unknown fields are ignored and unknown
+//! words kept.
+
+pub(crate) mod health;
+pub(crate) mod lenient;
