@@ -1,1 +1,6 @@
 //! Behaviour, through the public surface.
+
+mod functions_contract;
+mod layout;
+mod standalone;
+mod support;
