@@ -5,6 +5,8 @@ mod backoff;
 mod cloud;
 mod convert;
 mod error;
+#[cfg(test)]
+mod examples;
 pub mod reading;
 mod request;
 mod resource_graph;

@@ -1,5 +1,6 @@
 //! Behaviour, through the public surface.
 
+mod diff_laws;
 mod functions_contract;
 mod layout;
 mod standalone;
