@@ -22,9 +22,14 @@ pub(super) fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
 async fn ready(app: Arc<App>) -> Response {
     let mut unusable = Vec::new();
     // One read of a document that need not be there: a listing would cost more with each customer.
-    if let Err(error) = app.store.read_bytes(&Key::Customer(app.settings.identity.tenant_id.clone())).await {
+    let partner = app.settings.identity.tenant_id;
+    if let Err(error) = app.store.read_bytes(&Key::Customer(partner)).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "the store is not usable");
         unusable.push("store");
+    }
+    if let Err(error) = app.azure.app_token(partner).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the credential is not usable");
+        unusable.push("credential");
     }
     if unusable.is_empty() {
         return ok("ready");

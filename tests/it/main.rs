@@ -1,3 +1,7 @@
 //! Behaviour, through the public surface.
 
 mod diff_laws;
+mod functions_contract;
+mod layout;
+mod standalone;
+mod support;
