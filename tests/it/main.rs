@@ -1,1 +1,4 @@
 //! Behaviour, through the public surface.
+
+mod sandbox;
+mod support;
