@@ -3,5 +3,6 @@
 mod diff_laws;
 mod functions_contract;
 mod layout;
+mod sandbox;
 mod standalone;
 mod support;
