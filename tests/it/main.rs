@@ -3,6 +3,8 @@
 mod diff_laws;
 mod functions_contract;
 mod layout;
+mod polling;
+mod querying;
 mod sandbox;
 mod standalone;
 mod support;

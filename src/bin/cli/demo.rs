@@ -60,8 +60,8 @@ pub struct SandboxOptions {
 
 /// The settings that make a program of ours talk to a sandbox.
 fn values(sandbox: &Sandbox, base: &str, state: &Path) -> BTreeMap<&'static str, String> {
-    let (tenant, client, secret) = sandbox
-        .change(|world| (world.application.home_tenant, world.application.client_id, world.client_secret().to_owned()));
+    let (tenant, client, secret) =
+        sandbox.change(|world| (world.application.home, world.application.client_id, world.client_secret().to_owned()));
     BTreeMap::from([
         ("FUNCTIONS_WORKER_RUNTIME", "custom".to_owned()),
         ("AZURE_TENANT_ID", tenant.to_string()),

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod builders;
 pub mod functions_host;
 
 use std::net::{Ipv4Addr, SocketAddr};
