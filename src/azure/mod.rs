@@ -4,8 +4,13 @@ mod authority;
 mod backoff;
 mod cloud;
 mod error;
+mod oidc;
+mod principal;
 mod request;
+mod roles;
+mod subscriptions;
 mod token;
+mod wire;
 
 use std::sync::Arc;
 
@@ -15,6 +20,11 @@ pub use authority::Authority;
 pub(crate) use authority::SignIn;
 pub use cloud::Cloud;
 pub use error::{EntraRefusal, Error, Refusal};
+pub use oidc::IdTokenFault;
+pub(crate) use oidc::{Domain, Person};
+pub use principal::PrincipalFault;
+pub(crate) use roles::{Assigned, READER, ReaderGrant};
+pub use subscriptions::SubscriptionState;
 
 use crate::model::Timestamp;
 use crate::outside::{Clock, Random};
@@ -29,6 +39,7 @@ pub struct Client {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) tokens: token::Cache,
+    pub(crate) keys: oidc::KeyCache,
 }
 
 /// An access token and when it ends.
@@ -47,6 +58,6 @@ impl Client {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        Self { cloud, identity, http, clock, random, tokens: token::Cache::default() }
+        Self { cloud, identity, http, clock, random, tokens: token::Cache::default(), keys: oidc::KeyCache::default() }
     }
 }
