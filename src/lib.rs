@@ -3,6 +3,7 @@
 //! The rooms, in reading order: [`model`] (the words), [`settings`] and [`outside`] (what comes in), [`app`] (the parts,
 //! wired once), [`functions`] (the function.json files as data), [`azure`] (all that is said to Azure), [`store`]
 //! (documents), the uses [`consent`], [`poll`] and [`query`], what the world sees ([`api`], [`pages`]) and the [`hosts`].
+//! [`telemetry`] writes the logs.
 
 pub mod api;
 pub mod app;
@@ -19,3 +20,4 @@ pub mod query;
 pub mod sandbox;
 pub mod settings;
 pub mod store;
+pub mod telemetry;

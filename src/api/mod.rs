@@ -1,10 +1,10 @@
 //! The public HTTP routes under `/api/v1` and `/api/probe`, the same on every host.
 
+mod probe;
 pub mod problem;
 
 use std::sync::Arc;
 
-use warp::Filter as _;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
@@ -12,6 +12,5 @@ use crate::app::App;
 
 /// The routes of `HealthApi` and `Probe`. A request that is none of them is rejected, for the next filter.
 pub fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
-    let _ = app;
-    warp::any().and_then(|| async { Err::<Response, _>(warp::reject::not_found()) }).boxed()
+    probe::routes(app)
 }

@@ -3,12 +3,17 @@
 mod authority;
 mod backoff;
 mod cloud;
+mod convert;
 mod error;
 mod oidc;
 mod principal;
+pub mod reading;
 mod request;
+mod resource_graph;
+mod resource_health;
 mod roles;
 mod subscriptions;
+mod time;
 mod token;
 mod wire;
 
