@@ -22,13 +22,14 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 pub use authority::Authority;
-pub(crate) use authority::SignIn;
+pub(crate) use authority::{Prompt, SignIn};
 pub use cloud::Cloud;
 pub use error::{EntraRefusal, Error, Refusal};
+pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
-pub(crate) use oidc::{Domain, Person};
 pub use principal::PrincipalFault;
-pub(crate) use roles::{Assigned, READER, ReaderGrant};
+pub(crate) use roles::{Assigned, ReaderGrant};
+pub(crate) use subscriptions::SeenSubscription;
 pub use subscriptions::SubscriptionState;
 
 use crate::model::Timestamp;

@@ -140,7 +140,7 @@ fn challenged_tenant(headers: &HeaderMap, authority: &Url) -> Option<TenantId> {
 }
 
 /// The quoted parameter of a challenge, by its name in any case.
-fn parameter<'a>(challenge: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn parameter<'a>(challenge: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = challenge;
     while let Some(equals) = rest.find("=\"") {
         let found = rest[..equals].rsplit([' ', ',', '\t']).next().unwrap_or_default();
