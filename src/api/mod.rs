@@ -1,10 +1,13 @@
 //! The public HTTP routes under `/api/v1` and `/api/probe`, the same on every host.
 
+mod parameters;
 mod probe;
 pub mod problem;
+mod v1;
 
 use std::sync::Arc;
 
+use warp::Filter as _;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
@@ -12,5 +15,5 @@ use crate::app::App;
 
 /// The routes of `HealthApi` and `Probe`. A request that is none of them is rejected, for the next filter.
 pub fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
-    probe::routes(app)
+    v1::routes(Arc::clone(&app)).or(probe::routes(app)).unify().boxed()
 }

@@ -5,6 +5,8 @@ mod backoff;
 mod cloud;
 mod convert;
 mod error;
+#[cfg(test)]
+mod examples;
 mod oidc;
 mod principal;
 pub mod reading;

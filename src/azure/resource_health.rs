@@ -77,6 +77,8 @@ impl Client {
                 (id, asked, index, events, resources)
             }
         });
+        // Collected first: a stream that holds the closure would not be `Send` for every lifetime.
+        let calls: Vec<_> = calls.collect();
         let answers: Vec<_> = futures_util::stream::iter(calls).buffer_unordered(IN_FLIGHT).collect().await;
         let mut readings = BTreeMap::new();
         for (id, asked, index, listed, resources) in answers {

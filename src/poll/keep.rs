@@ -20,12 +20,17 @@ pub(super) async fn texts(
     new: &BTreeSet<TextHash>,
     texts: &BTreeMap<TextHash, String>,
 ) -> Result<(), store::Error> {
-    let writes = new.iter().filter_map(|hash| Some((hash, texts.get(hash)?))).map(|(hash, text)| async move {
-        match app.store.create_bytes(&Key::Text(hash.clone()), Bytes::from(text.clone())).await {
-            Ok(_) | Err(store::Error::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    });
+    // Collected first: a stream that holds the closure would not be `Send` for every lifetime.
+    let writes: Vec<_> = new
+        .iter()
+        .filter_map(|hash| Some((hash, texts.get(hash)?)))
+        .map(|(hash, text)| async move {
+            match app.store.create_bytes(&Key::Text(hash.clone()), Bytes::from(text.clone())).await {
+                Ok(_) | Err(store::Error::AlreadyExists { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+        .collect();
     futures_util::stream::iter(writes).buffer_unordered(IN_FLIGHT).try_collect().await
 }
 

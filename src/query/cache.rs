@@ -48,6 +48,8 @@ impl<T: Stored + Send + Sync> TenantCache<T> {
                 }
             }
         });
+        // Collected first: a stream that holds the closure would not be `Send` for every lifetime.
+        let reads: Vec<_> = reads.collect();
         // One deleted between listing and reading is simply not there.
         let all: Vec<_> = futures_util::stream::iter(reads).buffered(IN_FLIGHT).try_collect().await?;
         let documents: Documents<T> = all.into_iter().flatten().collect();
