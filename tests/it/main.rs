@@ -7,4 +7,5 @@ mod polling;
 mod querying;
 mod sandbox;
 mod standalone;
+mod store;
 mod support;
