@@ -44,6 +44,23 @@ pub struct Settings {
     pub onboarding: Onboarding,
     /// The partner's name on the pages that customers see (`PARTNER_NAME`).
     pub partner_name: String,
+    /// What AWS gives us; only through the Lambda door.
+    pub aws: Option<Aws>,
+}
+
+/// What the Lambda door needs of AWS. Lambda itself sets the region and the credentials of the function's role.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: SecretString,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Option<SecretString>,
+    /// The SQS queue of customers to poll (`HEALTH_POLL_QUEUE_URL`).
+    pub health_poll_queue: Url,
 }
 
 /// Our application registration (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET`).
@@ -192,6 +209,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("POLL_SCHEDULE", "0 * * * * *"),
     ("PARTNER_API_KEYS", ""),
     ("ONBOARDING", "invite"),
+    ("HEALTH_POLL_QUEUE_URL", ""),
     ("LOG_FORMAT", "json"),
     ("RUST_LOG", "info"),
 ];
@@ -232,6 +250,7 @@ impl Settings {
         let api_keys = reader.api_keys(door);
         let onboarding = reader.onboarding();
         let partner_name = reader.text("PARTNER_NAME").unwrap_or_else(|| "Your Azure partner".to_owned());
+        let aws = if door == Door::Lambda { reader.aws() } else { None };
         match (identity, cloud, public_base_url, store, onboarding) {
             (Some(identity), Some(cloud), Some(public_base_url), Some(store), Some(onboarding))
                 if reader.faults.is_empty() =>
@@ -247,6 +266,7 @@ impl Settings {
                     api_keys,
                     onboarding,
                     partner_name,
+                    aws,
                 })
             }
             _ => Err(Faults(reader.faults)),
@@ -558,6 +578,47 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             }
         }
         keys
+    }
+
+    fn aws(&mut self) -> Option<Aws> {
+        let by_lambda = "a value, which Lambda itself sets";
+        let mut given = |name: &str| {
+            let text = self.text(name);
+            if text.is_none() {
+                self.fault(name, "nothing", by_lambda);
+            }
+            text
+        };
+        let region = given("AWS_REGION");
+        let access_key_id = given("AWS_ACCESS_KEY_ID");
+        let secret_access_key = given("AWS_SECRET_ACCESS_KEY");
+        let session_token = self.text("AWS_SESSION_TOKEN").map(SecretString::from);
+        let queue = self.health_poll_queue();
+        Some(Aws {
+            region: region?,
+            access_key_id: access_key_id?,
+            secret_access_key: secret_access_key?.into(),
+            session_token,
+            health_poll_queue: queue?,
+        })
+    }
+
+    fn health_poll_queue(&mut self) -> Option<Url> {
+        const NAME: &str = "HEALTH_POLL_QUEUE_URL";
+        const EXPECTED: &str = "the address of a standard SQS queue, such as \
+             https://sqs.eu-west-1.amazonaws.com/111122223333/health-poll";
+        let Some(text) = self.text(NAME) else {
+            self.fault(NAME, "nothing", EXPECTED);
+            return None;
+        };
+        let url = text.parse::<Url>().ok().filter(is_secure_or_loopback);
+        let names_a_queue =
+            |url: &Url| url.path().trim_matches('/').split('/').count() == 2 && !text.ends_with(".fifo");
+        let url = url.filter(names_a_queue);
+        if url.is_none() {
+            self.fault(NAME, format!("{text:?}"), EXPECTED);
+        }
+        url
     }
 
     fn onboarding(&mut self) -> Option<Onboarding> {
