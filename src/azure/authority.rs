@@ -37,6 +37,19 @@ pub(crate) struct SignIn<'a> {
     pub nonce: &'a str,
     /// Base64url of the SHA-256 of the PKCE verifier.
     pub code_challenge: &'a str,
+    /// What Entra should ask of the person.
+    pub prompt: Prompt<'a>,
+}
+
+/// What Entra should ask of the person.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Prompt<'a> {
+    /// Which account: he may be signed in with one of another organisation.
+    SelectAccount,
+    /// To sign in afresh.
+    Login,
+    /// What these claims demand, such as a second factor (2.8).
+    Claims(&'a str),
 }
 
 impl Client {
@@ -58,9 +71,12 @@ impl Client {
             .append_pair("state", sign_in.state)
             .append_pair("nonce", sign_in.nonce)
             .append_pair("code_challenge", sign_in.code_challenge)
-            .append_pair("code_challenge_method", "S256")
-            // The person may be signed in with an account of another organisation.
-            .append_pair("prompt", "select_account");
+            .append_pair("code_challenge_method", "S256");
+        match sign_in.prompt {
+            Prompt::SelectAccount => url.query_pairs_mut().append_pair("prompt", "select_account"),
+            Prompt::Login => url.query_pairs_mut().append_pair("prompt", "login"),
+            Prompt::Claims(claims) => url.query_pairs_mut().append_pair("claims", claims),
+        };
         Some(url)
     }
 }

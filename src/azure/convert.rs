@@ -1,6 +1,7 @@
 //! From Azure's rows to our words. Pure; a row that cannot be read is told, and spoils nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -123,17 +124,123 @@ fn type_of(id: &ResourceId) -> Option<String> {
     Some(format!("{}/{}", parts.next()?, parts.next()?))
 }
 
-/// A text fit to keep: foreign HTML cut down to an allow-list, trimmed, capped. None when nothing is left.
+/// A text fit to keep and to show: foreign HTML cut down to an allow-list of harmless elements ("Azure health data APIs",
+/// 6.5), trimmed, capped. None when nothing is left.
 fn clean(html: &str) -> Option<String> {
     let mut end = html.len().min(MAX_TEXT_BYTES);
     while !html.is_char_boundary(end) {
         end -= 1;
     }
-    let text = html[..end].trim();
-    (!text.is_empty()).then(|| text.to_owned())
+    let text = HARMLESS.clean(html[..end].trim()).to_string();
+    (!text.trim().is_empty()).then(|| text.trim().to_owned())
 }
+
+/// What may stay of foreign HTML: text, its structure, and links over https. No images, styles, scripts or forms.
+static HARMLESS: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
+    let mut builder = ammonia::Builder::empty();
+    builder
+        .tags(HashSet::from([
+            "p",
+            "br",
+            "b",
+            "strong",
+            "i",
+            "em",
+            "u",
+            "ul",
+            "ol",
+            "li",
+            "a",
+            "table",
+            "thead",
+            "tbody",
+            "tr",
+            "th",
+            "td",
+            "h1",
+            "h2",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "div",
+            "span",
+            "blockquote",
+            "code",
+            "pre",
+            "hr",
+        ]))
+        .clean_content_tags(HashSet::from(["script", "style"]))
+        .tag_attributes(HashMap::from([("a", HashSet::from(["href"])), ("td", HashSet::from(["colspan", "rowspan"]))]))
+        .url_schemes(HashSet::from(["https"]))
+        .link_rel(Some("noopener noreferrer nofollow"));
+    builder
+});
 
 /// One line of foreign text: capped, without control characters.
 fn line(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_LINE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn foreign_html_keeps_its_text_and_loses_its_teeth() {
+        let html = "<p onclick='x()'>Down since <b>10:00</b>.</p><script>steal()</script><img src=https://t/p.gif>\
+                    <a href='javascript:x()'>a</a> <a href='https://aka.ms/x' target=_blank>b</a><style>p{}</style>";
+        let cleaned = clean(html).expect("something is left");
+        assert_eq!(
+            cleaned,
+            "<p>Down since <b>10:00</b>.</p><a rel=\"noopener noreferrer nofollow\">a</a> \
+             <a href=\"https://aka.ms/x\" rel=\"noopener noreferrer nofollow\">b</a>"
+        );
+        assert_eq!(clean(" <script>x</script> "), None);
+    }
+
+    #[test]
+    fn a_row_of_rest_and_of_resource_graph_say_the_same() {
+        let rest = json!({"name": "ABCD-123", "id": "/providers/Microsoft.ResourceHealth/events/ABCD-123", "properties": {
+            "eventType": "ServiceIssue", "status": "Active", "title": "T", "eventLevel": "Warning",
+            "impactStartTime": "2026-01-15T10:00:00Z", "lastUpdateTime": "2026-01-15T11:00:00.1234567Z",
+            "impactMitigationTime": "0001-01-01T00:00:00Z",
+            "impact": [{"impactedService": "VM", "impactedRegions": [{"impactedRegion": "West Europe", "status": "Active"}]}]}});
+        let graph = json!({"name": "ABCD-123", "subscriptionId": "00000000-0000-4000-8000-000000000001", "properties": {
+            "EventType": "ServiceIssue", "Status": "Active", "Title": "T", "EventLevel": "Warning",
+            "ImpactStartTime": "639040680000000000", "LastUpdateTime": "639040716001234567",
+            "ImpactMitigationTime": "0001-01-01T00:00:00",
+            "Impact": [{"ImpactedService": "VM", "ImpactedRegions": [{"ImpactedRegion": "West Europe", "Status": "Active"}]}]}});
+        let mut texts = BTreeMap::new();
+        let rest = event(rest, false, &mut texts).expect("read");
+        let graph = event(graph, true, &mut texts).expect("read");
+        assert_eq!(rest.event.content, graph.event.content);
+        assert_eq!(rest.event.last_update, graph.event.last_update);
+        assert_eq!(rest.event.content.impact_mitigation, None);
+        assert!(graph.subscription.is_some());
+    }
+
+    #[test]
+    fn a_row_with_fields_of_the_wrong_type_keeps_the_rest() {
+        let row = json!({"name": "ABCD-123", "properties": {"title": {"x": 1}, "status": 7, "eventType": "Novelty",
+            "impact": [1, {"impactedService": "VM", "impactedRegions": "nowhere"}], "lastUpdateTime": "soon"}});
+        let read = event(row, false, &mut BTreeMap::new()).expect("read");
+        assert_eq!(read.event.content.event_type, EventType::Other("Novelty".into()));
+        assert_eq!(read.event.content.title, "(no title)");
+        assert!(read.event.content.is_active(), "an odd status is not resolved");
+        assert_eq!(read.event.content.impact.len(), 1);
+        assert!(event(json!({"name": "../../x", "properties": {}}), false, &mut BTreeMap::new()).is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_row_makes_it_panic(text in ".{0,40}", number in proptest::num::i64::ANY) {
+            for value in [json!(text), json!(number), json!([text]), json!({"name": text, "properties": {"impact": text}}),
+                json!({"id": text, "properties": {"availabilityState": text, "occuredTime": number}})] {
+                let _ = event(value.clone(), true, &mut BTreeMap::new());
+                let _ = availability(value);
+            }
+        }
+    }
 }

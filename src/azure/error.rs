@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
 use crate::model::GapReason;
 
 /// A failed call to Entra or Resource Manager. No variant's text holds a token, a body or an address with a query.
@@ -90,6 +93,17 @@ impl std::fmt::Display for Refusal {
             write!(f, ", request {id}")?;
         }
         Ok(())
+    }
+}
+
+impl Refusal {
+    /// The claims that a new sign-in must bring, as JSON, where the challenge names some ("Identity, consent and onboarding
+    /// contract", 2.8).
+    pub(crate) fn claims_challenge(&self) -> Option<String> {
+        let encoded = super::subscriptions::parameter(self.challenge.as_deref()?, "claims")?;
+        let decoded = [&STANDARD, &URL_SAFE_NO_PAD].into_iter().find_map(|engine| engine.decode(encoded).ok())?;
+        let claims = String::from_utf8(decoded).ok().filter(|claims| claims.len() <= 2000)?;
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&claims).is_ok().then_some(claims)
     }
 }
 

@@ -142,15 +142,22 @@ impl Client {
         }
     }
 
-    /// The same for a tenant whose user consented a moment ago: waits while the new service principal spreads in Entra.
+    /// The same for a tenant whose user consented a moment ago: waits while the new service principal spreads in Entra, but
+    /// not beyond the deadline.
     ///
     /// # Errors
     /// As [`app_token`](Self::app_token).
-    pub(crate) async fn app_token_of_new_principal(&self, tenant: TenantId) -> Result<AccessToken, Error> {
-        for wait in REPLICATION_WAITS {
+    pub(crate) async fn app_token_of_new_principal(
+        &self,
+        tenant: TenantId,
+        deadline: Timestamp,
+    ) -> Result<AccessToken, Error> {
+        for wait in REPLICATION_WAITS.map(Duration::from_secs) {
             match self.app_token(tenant).await {
-                Err(Error::TokenRefused(refusal)) if refusal.principal_is_missing() => {
-                    self.clock.sleep(Duration::from_secs(wait)).await;
+                Err(Error::TokenRefused(refusal))
+                    if refusal.principal_is_missing() && self.clock.now() + wait <= deadline =>
+                {
+                    self.clock.sleep(wait).await;
                     self.forget_app_token(tenant).await;
                 }
                 result => return result,

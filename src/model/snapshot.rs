@@ -133,6 +133,24 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// What the operator can do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::AccessDenied => {
+                "the Reader role was removed or is still propagating: ask the customer to grant it again"
+            }
+            Self::SubscriptionNotFound => "the subscription was deleted or hidden from us: ask the customer",
+            Self::SubscriptionMoved => "the subscription belongs to another tenant now: onboard it there",
+            Self::ConsentWithdrawn => "the application was removed or disabled in the tenant: send a new invite",
+            Self::CredentialRefused => "our own credential is wrong or has expired: renew it",
+            Self::Throttled | Self::AzureUnavailable => "usually goes away by itself; look again in some minutes",
+            Self::Unreadable => "Azure answered something new: report it with the detail",
+            Self::Partial => "a later page failed; what was read is kept",
+            Self::NotReadYet => "wait for the first poll",
+            Self::Stale => "see that the timer runs",
+        }
+    }
+
     /// True for trouble that usually goes away by itself.
     pub fn is_passing(self) -> bool {
         matches!(self, Self::Throttled | Self::AzureUnavailable | Self::Unreadable | Self::Partial)

@@ -5,5 +5,9 @@ mod functions_contract;
 #[cfg(feature = "lambda")]
 mod lambda_contract;
 mod layout;
+mod polling;
+mod querying;
+mod sandbox;
 mod standalone;
+mod store;
 mod support;

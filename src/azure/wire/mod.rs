@@ -2,4 +2,10 @@
 //! words kept.
 
 pub(crate) mod health;
+pub(crate) mod identity;
 pub(crate) mod lenient;
+pub(crate) mod roles;
+pub(crate) mod subscriptions;
+
+#[cfg(test)]
+mod identity_examples;
