@@ -152,12 +152,7 @@ fn next_page(cursor: &str) -> anyhow::Result<PageAsk> {
     PageAsk::parse(Some(&MAX_TOP.to_string()), Some(cursor)).map_err(|(name, rule)| anyhow::anyhow!("{name} {rule}"))
 }
 
-pub async fn invite(
-    common: &Common,
-    label: String,
-    tenant: Option<TenantId>,
-    days: u16,
-) -> anyhow::Result<ExitCode> {
+pub async fn invite(common: &Common, label: String, tenant: Option<TenantId>, days: u16) -> anyhow::Result<ExitCode> {
     let app = output::app(common)?;
     let expires = app.clock.now() + TimeDelta::days(days.into());
     let (id, link) = consent::invite::create(&app, &label, tenant, expires).await?;

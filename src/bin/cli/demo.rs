@@ -60,8 +60,8 @@ pub struct SandboxOptions {
 
 /// The settings that make a program of ours talk to a sandbox.
 fn values(sandbox: &Sandbox, base: &str, state: &Path) -> BTreeMap<&'static str, String> {
-    let (tenant, client, secret) =
-        sandbox.change(|world| (world.application.home_tenant, world.application.client_id, world.client_secret().to_owned()));
+    let (tenant, client, secret) = sandbox
+        .change(|world| (world.application.home_tenant, world.application.client_id, world.client_secret().to_owned()));
     BTreeMap::from([
         ("FUNCTIONS_WORKER_RUNTIME", "custom".to_owned()),
         ("AZURE_TENANT_ID", tenant.to_string()),
@@ -163,7 +163,9 @@ async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, settings: &Path) ->
     println!("  the health of a customer    {base}/api/v1/customers/{customer}/health");
     println!("  the incidents               {base}/api/v1/incidents");
     println!("  the same on the terminal    cargo run -- customers --settings {}", settings.display());
-    println!("\nWhat happens now (an outage will start, spread to a second customer, and be resolved; Ctrl-C ends it):");
+    println!(
+        "\nWhat happens now (an outage will start, spread to a second customer, and be resolved; Ctrl-C ends it):"
+    );
     loop {
         // A newcomer is told about too.
         for customer in query::customers(app, &Default::default()).await?.page.rows {

@@ -99,7 +99,9 @@ fn of_store_choice(settings: &Settings) -> Check {
             (Verdict::Doubtful, "memory".to_owned(), Some("nothing survives a restart: set STATE_STORE_URL"))
         }
         StoreSettings::Directory(path) => (Verdict::Good, format!("directory {}", path.display()), None),
-        StoreSettings::AzureBlob { container, .. } => (Verdict::Good, format!("Azure Blob container {container}"), None),
+        StoreSettings::AzureBlob { container, .. } => {
+            (Verdict::Good, format!("Azure Blob container {container}"), None)
+        }
         StoreSettings::S3 { bucket, .. } => (Verdict::Good, format!("S3 bucket {bucket}"), None),
     };
     Check::new("documents", verdict, found, mend)
@@ -108,7 +110,9 @@ fn of_store_choice(settings: &Settings) -> Check {
 async fn of_store(app: &App) -> Check {
     match query::customers(app, &PageAsk::default()).await {
         Ok(answer) if answer.page.next.is_some() => Check::new("store", Verdict::Good, "readable", None),
-        Ok(answer) => Check::new("store", Verdict::Good, format!("readable, {} customers", answer.page.rows.len()), None),
+        Ok(answer) => {
+            Check::new("store", Verdict::Good, format!("readable, {} customers", answer.page.rows.len()), None)
+        }
         Err(error) => {
             let found = format!("{:#}", anyhow::Error::new(error));
             Check::new("store", Verdict::Bad, found, Some("see that the store is up and that we may read and write it"))
@@ -118,7 +122,9 @@ async fn of_store(app: &App) -> Check {
 
 async fn of_credential(app: &App) -> Check {
     match app.azure.app_token(app.settings.identity.tenant_id).await {
-        Ok(_) => Check::new("credential", Verdict::Good, "Entra gives our application tokens in the partner's tenant", None),
+        Ok(_) => {
+            Check::new("credential", Verdict::Good, "Entra gives our application tokens in the partner's tenant", None)
+        }
         Err(error) => {
             let mend = "AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET must belong together; a secret's value is not its id";
             Check::new("credential", Verdict::Bad, error.to_string(), Some(mend))
@@ -143,7 +149,12 @@ async fn of_customers(app: &App) -> Vec<Check> {
         true => (Verdict::Good, None),
         false => (Verdict::Doubtful, Some("see that `serve` or the deployed timer runs")),
     };
-    checks.push(Check::new("polling", verdict, format!("{fresh} of {} customers read in the last 30 minutes", rows.len()), mend));
+    checks.push(Check::new(
+        "polling",
+        verdict,
+        format!("{fresh} of {} customers read in the last 30 minutes", rows.len()),
+        mend,
+    ));
     for gap in &answer.known.coverage.gaps {
         let found = format!(
             "{} of {} in {}: {} ({})",

@@ -22,7 +22,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, but something could not be read.
+const EXIT_CODES: &str =
+    "Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, but something could not be read.
 
 Settings come from the environment and, below it, from the `Values` of local.settings.json (or --settings FILE). To try
 everything without Azure, start `demo`; while it runs (or after it), point the other commands at it:
