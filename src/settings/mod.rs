@@ -1,0 +1,264 @@
+//! Settings: every variable, read and checked once. Every fault is reported at once, never only the first.
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use secrecy::SecretString;
+use url::Url;
+
+use self::read::Reader;
+use crate::azure::Cloud;
+use crate::model::{ClientId, TenantId};
+
+/// Which door the program was started through: what must be set differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The Azure Functions custom handler: the host has checked function keys.
+    Functions,
+    /// AWS Lambda.
+    Lambda,
+    /// One process of its own.
+    Standalone,
+}
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The door these settings were read for.
+    pub door: Door,
+    /// Our application registration.
+    pub identity: Identity,
+    /// The cloud's endpoints, with overrides applied.
+    pub cloud: Cloud,
+    /// What browsers see (`PUBLIC_BASE_URL`), without a trailing slash in its path.
+    pub public_base_url: Url,
+    /// Where documents live.
+    pub store: StoreSettings,
+    /// Keys for sign-in sessions: the first signs, all verify (`SESSION_KEYS`). Never empty once the program serves.
+    pub session_keys: Vec<SessionKey>,
+    /// NCRONTAB (`POLL_SCHEDULE`).
+    pub poll_schedule: String,
+    /// Keys for the partner API on hosts without function keys (`PARTNER_API_KEYS`).
+    pub api_keys: Vec<ApiKey>,
+    /// Who may onboard (`ONBOARDING`).
+    pub onboarding: Onboarding,
+    /// The partner's name on the pages that customers see (`PARTNER_NAME`).
+    pub partner_name: String,
+}
+
+/// Our application registration (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET`).
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The partner's tenant.
+    pub tenant_id: TenantId,
+    /// The multi-tenant application.
+    pub client_id: ClientId,
+    /// Its secret.
+    pub client_secret: SecretString,
+}
+
+/// Where documents live (`STATE_STORE_URL`, `AzureWebJobsStorage`).
+#[derive(Debug, Clone)]
+pub enum StoreSettings {
+    /// A directory on this machine.
+    Directory(std::path::PathBuf),
+    /// Nothing survives the process.
+    Memory,
+    /// A container of Azure Blob storage.
+    AzureBlob {
+        /// The container's name.
+        container: String,
+        /// How to reach the account.
+        account: StorageAccount,
+    },
+    /// A bucket of S3, with an optional prefix.
+    S3 {
+        /// The bucket's name.
+        bucket: String,
+        /// The path below which all documents live, without slashes at its ends; may be empty.
+        prefix: String,
+    },
+}
+
+/// How to reach an Azure storage account.
+#[derive(Debug, Clone)]
+pub enum StorageAccount {
+    /// The Azurite emulator on this machine (`UseDevelopmentStorage=true`).
+    Development,
+    /// An account key from a connection string.
+    Key {
+        /// The account's name.
+        account: String,
+        /// Its key.
+        key: SecretString,
+        /// The blob endpoint, where the connection string names one.
+        endpoint: Option<Url>,
+    },
+    /// The host's managed identity (`AzureWebJobsStorage__accountName`, optional `AzureWebJobsStorage__clientId`).
+    ManagedIdentity {
+        /// The account's name.
+        account: String,
+        /// A user-assigned identity.
+        client_id: Option<String>,
+        /// The blob endpoint, where it is not the public cloud's (`AzureWebJobsStorage__blobServiceUri`).
+        endpoint: Option<Url>,
+        /// Where App Service and Functions give out tokens (`IDENTITY_ENDPOINT`, set by the platform).
+        identity_endpoint: Option<Url>,
+    },
+}
+
+/// Who may onboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Onboarding {
+    /// Only with an invite.
+    Invite,
+    /// Anybody.
+    Open,
+}
+
+/// A key for sign-in sessions, 32 bytes.
+#[derive(Clone)]
+pub struct SessionKey([u8; 32]);
+
+impl SessionKey {
+    /// A key from its bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey([redacted])")
+    }
+}
+
+/// A key of the partner API, by its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Who holds the key; for logs.
+    pub name: String,
+    /// SHA-256 of the key, lower-case hex.
+    pub sha256: String,
+}
+
+/// One fault of the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The setting.
+    pub name: String,
+    /// What was found; never a secret.
+    pub found: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+/// All faults of the settings at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of the settings must be mended:", self.0.len())?;
+        for fault in &self.0 {
+            write!(f, "\n  {}: found {}; expected {}", fault.name, fault.found, fault.expected)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Every setting that is read, with a harmless example: the source of `local.settings.example.json`.
+pub const NAMES: &[(&str, &str)] = &[
+    ("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000aaaa"),
+    ("AZURE_CLIENT_ID", "00000000-0000-4000-8000-00000000cccc"),
+    ("AZURE_CLIENT_SECRET", "the-client-secret-value-not-its-id"),
+    ("AZURE_CLOUD", "AzurePublic"),
+    ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com"),
+    ("AZURE_RESOURCE_MANAGER_URL", "https://management.azure.com"),
+    ("PUBLIC_BASE_URL", "http://localhost:7071"),
+    ("PARTNER_NAME", "Contoso Managed Services"),
+    ("STATE_STORE_URL", "file:./state"),
+    ("AzureWebJobsStorage", "UseDevelopmentStorage=true"),
+    ("AzureWebJobsStorage__accountName", ""),
+    ("AzureWebJobsStorage__clientId", ""),
+    ("AzureWebJobsStorage__blobServiceUri", ""),
+    ("SESSION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ("POLL_SCHEDULE", "0 * * * * *"),
+    ("PARTNER_API_KEYS", ""),
+    ("ONBOARDING", "invite"),
+    ("LOG_FORMAT", "json"),
+    ("RUST_LOG", "info"),
+];
+
+impl Settings {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`Faults`], all of them.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn from_env(door: Door) -> Result<Self, Faults> {
+        Self::from_lookup(door, |name| std::env::var(name).ok())
+    }
+
+    /// Reads settings from any source of names and values. An empty value counts as not set.
+    ///
+    /// # Errors
+    /// [`Faults`], all of them.
+    pub fn from_lookup(door: Door, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Faults> {
+        let mut reader = Reader { lookup, faults: Vec::new() };
+        let identity = reader.identity();
+        let cloud = reader.cloud();
+        let public_base_url = reader.public_base_url();
+        let store = reader.store(door);
+        let session_keys = reader.session_keys(door);
+        reader.refuse_example_key(&session_keys, public_base_url.as_ref());
+        let poll_schedule = reader.poll_schedule();
+        let api_keys = reader.api_keys(door);
+        let onboarding = reader.onboarding();
+        let partner_name = reader.text("PARTNER_NAME").unwrap_or_else(|| "Your Azure partner".to_owned());
+        match (identity, cloud, public_base_url, store, onboarding) {
+            (Some(identity), Some(cloud), Some(public_base_url), Some(store), Some(onboarding))
+                if reader.faults.is_empty() =>
+            {
+                Ok(Self {
+                    door,
+                    identity,
+                    cloud,
+                    public_base_url,
+                    store,
+                    session_keys,
+                    poll_schedule,
+                    api_keys,
+                    onboarding,
+                    partner_name,
+                })
+            }
+            _ => Err(Faults(reader.faults)),
+        }
+    }
+
+    /// The redirect URI of the consent flow, as registered with the application.
+    pub fn redirect_uri(&self) -> String {
+        self.public_url("/api/consent/callback")
+    }
+
+    /// An address below the public base address. `path` starts with a slash.
+    pub fn public_url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_base_url.as_str().trim_end_matches('/'))
+    }
+
+    /// True when browsers reach us over TLS: cookies are then `Secure`.
+    pub fn public_is_https(&self) -> bool {
+        self.public_base_url.scheme() == "https"
+    }
+}
