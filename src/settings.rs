@@ -210,6 +210,17 @@ impl Settings {
         Self::from_lookup(door, |name| std::env::var(name).ok())
     }
 
+    /// Reads the process's environment, and below it the `Values` of a `local.settings.json`, if there is one: what the
+    /// Functions tools do for local runs. The environment wins.
+    ///
+    /// # Errors
+    /// [`Faults`], all of them, or the one that the file cannot be read.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn load(door: Door, local_settings: &std::path::Path) -> Result<Self, Faults> {
+        let values = local_values(local_settings)?;
+        Self::from_lookup(door, |name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))
+    }
+
     /// Reads settings from any source of names and values. An empty value counts as not set.
     ///
     /// # Errors
@@ -261,4 +272,70 @@ impl Settings {
     pub fn public_is_https(&self) -> bool {
         self.public_base_url.scheme() == "https"
     }
+}
+
+/// How to log (`LOG_FORMAT`, `RUST_LOG`): read on its own, so that faults of the settings are logged too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// JSON or not; None leaves it to whether stdout is a terminal.
+    pub json: Option<bool>,
+    /// What to log, such as `info` or `health_monitor=debug`.
+    pub filter: Option<String>,
+}
+
+impl LogSettings {
+    /// Reads the process's environment. What is not understood counts as not set.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn from_env() -> Self {
+        let text = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let json = match text("LOG_FORMAT").as_deref() {
+            Some("json") => Some(true),
+            Some("pretty") => Some(false),
+            _ => None,
+        };
+        Self { json, filter: text("RUST_LOG") }
+    }
+}
+
+/// The port that the Functions host has chosen for us (`FUNCTIONS_CUSTOMHANDLER_PORT`).
+///
+/// # Errors
+/// [`Faults`], when we were not started by the host.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn handler_port() -> Result<u16, Faults> {
+    const NAME: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
+    let text = std::env::var(NAME).unwrap_or_default();
+    text.parse().map_err(|_| {
+        let found = if text.is_empty() { "nothing".to_owned() } else { format!("{text:?}") };
+        let expected = "a port, as set by the Functions host (`func start`); to run without it: cli serve".to_owned();
+        Faults(vec![Fault { name: NAME.to_owned(), found, expected }])
+    })
+}
+
+/// `Values` of a local.settings.json; none when there is no such file.
+fn local_values(path: &std::path::Path) -> Result<std::collections::BTreeMap<String, String>, Faults> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Local {
+        #[serde(default)]
+        is_encrypted: Option<bool>,
+        #[serde(default)]
+        values: std::collections::BTreeMap<String, String>,
+    }
+    let fault = |found: String, expected: &str| {
+        Faults(vec![Fault { name: path.display().to_string(), found, expected: expected.to_owned() }])
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
+        Err(error) => return Err(fault(error.to_string(), "a file that can be read, or none")),
+    };
+    // serde's message names line and column; it quotes no values of the type string, which may be secrets.
+    let local: Local = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        .map_err(|error| fault(format!("something else at line {}", error.line()), "JSON with Values of texts"))?;
+    // The tools read a missing member as true; what we see then is plain text all the same, unless it says so.
+    if local.is_encrypted == Some(true) {
+        return Err(fault("IsEncrypted: true".to_owned(), "IsEncrypted: false; decrypt with: func settings decrypt"));
+    }
+    Ok(local.values)
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
-use crate::model::{Customer, Invite, Snapshot};
+use crate::model::{Customer, Invite, Snapshot, Timeline};
 
 /// The member of every document that holds its schema version.
 const SCHEMA_VERSION: &str = "schemaVersion";
@@ -28,6 +28,10 @@ impl Stored for Invite {
 }
 
 impl Stored for Snapshot {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Timeline {
     const SCHEMA: u64 = 1;
 }
 

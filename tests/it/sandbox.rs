@@ -1,0 +1,1 @@
+//! The simulated Azure keeps to the references.
