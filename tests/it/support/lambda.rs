@@ -22,7 +22,7 @@ pub const QUEUE_ARN: &str = "arn:aws:sqs:eu-west-1:111122223333:health-poll";
 
 /// The handler under the fake AWS.
 pub struct LambdaHost {
-    child: Child,
+    child: Mutex<Child>,
     invocations: mpsc::UnboundedSender<Invocation>,
     sqs: FakeSqs,
 }
@@ -89,14 +89,22 @@ impl LambdaHost {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Self { child, invocations, sqs }
+        Self { child: Mutex::new(child), invocations, sqs }
     }
 
     /// One invocation, synchronous: the answer, or the error that was reported.
     pub async fn invoke(&self, event: Value) -> Result<Value, Value> {
         let (reply, answer) = oneshot::channel();
         assert!(self.invocations.send(Invocation { event, reply }).is_ok(), "the Runtime API runs");
-        tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer in time").expect("an answer")
+        let mut answer = std::pin::pin!(answer);
+        for _ in 0..600 {
+            if let Ok(answer) = tokio::time::timeout(Duration::from_millis(100), &mut answer).await {
+                return answer.expect("an answer");
+            }
+            let ended = self.child.lock().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the handler ended: {ended:?}");
+        }
+        panic!("no answer within a minute")
     }
 
     /// A request as a function URL sends it. Gives status and parsed body.
@@ -119,8 +127,9 @@ impl LambdaHost {
         self.sqs.state()
     }
 
-    pub async fn kill(&mut self) {
-        self.child.kill().await.unwrap();
+    /// SIGKILL, as Lambda ends an environment whenever it likes. The documents stay, the next start finds them.
+    pub fn kill(&self) {
+        self.child.lock().unwrap().start_kill().unwrap();
     }
 }
 
