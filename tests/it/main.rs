@@ -1,6 +1,7 @@
 //! Behaviour, through the public surface.
 
 mod diff_laws;
+mod end_to_end;
 mod functions_contract;
 #[cfg(feature = "lambda")]
 mod lambda_contract;
