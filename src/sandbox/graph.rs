@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::arm::error;
 use super::exchange::{Reply, Request};
 use super::kql::{self, Query};
+use super::switches::{GraphSwitches, GraphTimes};
 use super::tokens::Principal;
-use super::world::{GraphSwitches, GraphTimes, World};
+use super::world::World;
 use super::{Event, State};
 use crate::model::{SubscriptionId, Timestamp};
 

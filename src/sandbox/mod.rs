@@ -16,6 +16,7 @@ mod pages;
 mod resource;
 mod role_assignments;
 mod script;
+mod switches;
 mod tokens;
 pub mod visitor;
 mod world;
@@ -38,10 +39,10 @@ pub use demo::{DEMO_OUTAGE, DEMO_TENANTS, DemoTimes};
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
 pub use resource::Resource;
-pub use world::{
-    Application, ArmSwitches, ClientSecret, EntraSwitches, EventIdSpelling, GraphSwitches, GraphTimes, HealthSwitches,
-    IdTokenTamper, PERSONAL_TENANT, ServicePrincipal, Subscription, Tenant, User, World,
+pub use switches::{
+    ArmSwitches, EntraSwitches, EventIdSpelling, GraphSwitches, GraphTimes, HealthSwitches, IdTokenTamper,
 };
+pub use world::{Application, ClientSecret, PERSONAL_TENANT, ServicePrincipal, Subscription, Tenant, User, World};
 
 use crate::outside::Clock;
 use exchange::{Reply, Request};
