@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::azure;
+use crate::model::{Customer, Snapshot};
 use crate::outside::{Clock, Outside, Random};
+use crate::query::TenantCache;
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{Folder, Key, Store};
 
 /// The product, wired.
 #[derive(Debug)]
@@ -20,6 +22,10 @@ pub struct App {
     pub store: Store,
     /// Azure, with our application's identity.
     pub azure: azure::Client,
+    /// Customer records, kept by ETag for answers over all customers.
+    pub customers: TenantCache<Customer>,
+    /// Snapshots, likewise.
+    pub snapshots: TenantCache<Snapshot>,
 }
 
 impl App {
@@ -33,6 +39,14 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&random),
         );
-        Arc::new(Self { settings, clock, random, store: Store::new(backend), azure })
+        Arc::new(Self {
+            settings,
+            clock,
+            random,
+            store: Store::new(backend),
+            azure,
+            customers: TenantCache::new(Folder::Customers, Key::Customer),
+            snapshots: TenantCache::new(Folder::Health, Key::Health),
+        })
     }
 }

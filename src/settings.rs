@@ -44,6 +44,23 @@ pub struct Settings {
     pub onboarding: Onboarding,
     /// The partner's name on the pages that customers see (`PARTNER_NAME`).
     pub partner_name: String,
+    /// What AWS gives us; only through the Lambda door.
+    pub aws: Option<Aws>,
+}
+
+/// What the Lambda door needs of AWS. Lambda itself sets the region and the credentials of the function's role.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: SecretString,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Option<SecretString>,
+    /// The SQS queue of customers to poll (`HEALTH_POLL_QUEUE_URL`).
+    pub health_poll_queue: Url,
 }
 
 /// Our application registration (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET`).
@@ -100,6 +117,10 @@ pub enum StorageAccount {
         account: String,
         /// A user-assigned identity.
         client_id: Option<String>,
+        /// The blob endpoint, where it is not the public cloud's (`AzureWebJobsStorage__blobServiceUri`).
+        endpoint: Option<Url>,
+        /// Where App Service and Functions give out tokens (`IDENTITY_ENDPOINT`, set by the platform).
+        identity_endpoint: Option<Url>,
     },
 }
 
@@ -188,6 +209,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("POLL_SCHEDULE", "0 * * * * *"),
     ("PARTNER_API_KEYS", ""),
     ("ONBOARDING", "invite"),
+    ("HEALTH_POLL_QUEUE_URL", ""),
     ("LOG_FORMAT", "json"),
     ("RUST_LOG", "info"),
 ];
@@ -200,6 +222,17 @@ impl Settings {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env(door: Door) -> Result<Self, Faults> {
         Self::from_lookup(door, |name| std::env::var(name).ok())
+    }
+
+    /// Reads the process's environment, and below it the `Values` of a `local.settings.json`, if there is one: what the
+    /// Functions tools do for local runs. The environment wins.
+    ///
+    /// # Errors
+    /// [`Faults`], all of them, or the one that the file cannot be read.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn load(door: Door, local_settings: &std::path::Path) -> Result<Self, Faults> {
+        let values = local_values(local_settings)?;
+        Self::from_lookup(door, |name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))
     }
 
     /// Reads settings from any source of names and values. An empty value counts as not set.
@@ -217,6 +250,7 @@ impl Settings {
         let api_keys = reader.api_keys(door);
         let onboarding = reader.onboarding();
         let partner_name = reader.text("PARTNER_NAME").unwrap_or_else(|| "Your Azure partner".to_owned());
+        let aws = if door == Door::Lambda { reader.aws() } else { None };
         match (identity, cloud, public_base_url, store, onboarding) {
             (Some(identity), Some(cloud), Some(public_base_url), Some(store), Some(onboarding))
                 if reader.faults.is_empty() =>
@@ -232,6 +266,7 @@ impl Settings {
                     api_keys,
                     onboarding,
                     partner_name,
+                    aws,
                 })
             }
             _ => Err(Faults(reader.faults)),
@@ -252,6 +287,72 @@ impl Settings {
     pub fn public_is_https(&self) -> bool {
         self.public_base_url.scheme() == "https"
     }
+}
+
+/// How to log (`LOG_FORMAT`, `RUST_LOG`): read on its own, so that faults of the settings are logged too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// JSON or not; None leaves it to whether stdout is a terminal.
+    pub json: Option<bool>,
+    /// What to log, such as `info` or `health_monitor=debug`.
+    pub filter: Option<String>,
+}
+
+impl LogSettings {
+    /// Reads the process's environment. What is not understood counts as not set.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn from_env() -> Self {
+        let text = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let json = match text("LOG_FORMAT").as_deref() {
+            Some("json") => Some(true),
+            Some("pretty") => Some(false),
+            _ => None,
+        };
+        Self { json, filter: text("RUST_LOG") }
+    }
+}
+
+/// The port that the Functions host has chosen for us (`FUNCTIONS_CUSTOMHANDLER_PORT`).
+///
+/// # Errors
+/// [`Faults`], when we were not started by the host.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn handler_port() -> Result<u16, Faults> {
+    const NAME: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
+    let text = std::env::var(NAME).unwrap_or_default();
+    text.parse().map_err(|_| {
+        let found = if text.is_empty() { "nothing".to_owned() } else { format!("{text:?}") };
+        let expected = "a port, as set by the Functions host (`func start`); to run without it: cli serve".to_owned();
+        Faults(vec![Fault { name: NAME.to_owned(), found, expected }])
+    })
+}
+
+/// `Values` of a local.settings.json; none when there is no such file.
+fn local_values(path: &std::path::Path) -> Result<std::collections::BTreeMap<String, String>, Faults> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Local {
+        #[serde(default)]
+        is_encrypted: Option<bool>,
+        #[serde(default)]
+        values: std::collections::BTreeMap<String, String>,
+    }
+    let fault = |found: String, expected: &str| {
+        Faults(vec![Fault { name: path.display().to_string(), found, expected: expected.to_owned() }])
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
+        Err(error) => return Err(fault(error.to_string(), "a file that can be read, or none")),
+    };
+    // serde's message names line and column; it quotes no values of the type string, which may be secrets.
+    let local: Local = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        .map_err(|error| fault(format!("something else at line {}", error.line()), "JSON with Values of texts"))?;
+    // The tools read a missing member as true; what we see then is plain text all the same, unless it says so.
+    if local.is_encrypted == Some(true) {
+        return Err(fault("IsEncrypted: true".to_owned(), "IsEncrypted: false; decrypt with: func settings decrypt"));
+    }
+    Ok(local.values)
 }
 
 struct Reader<L> {
@@ -405,7 +506,12 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
         if let Some(account) = self.text("AzureWebJobsStorage__accountName") {
             let client_id = self.text("AzureWebJobsStorage__clientId");
-            return Some(StorageAccount::ManagedIdentity { account, client_id });
+            return Some(StorageAccount::ManagedIdentity {
+                account,
+                client_id,
+                endpoint: None,
+                identity_endpoint: None,
+            });
         }
         self.fault("AzureWebJobsStorage", "nothing", format!("{EXPECTED}, or set AzureWebJobsStorage__accountName"));
         None
@@ -472,6 +578,47 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             }
         }
         keys
+    }
+
+    fn aws(&mut self) -> Option<Aws> {
+        let by_lambda = "a value, which Lambda itself sets";
+        let mut given = |name: &str| {
+            let text = self.text(name);
+            if text.is_none() {
+                self.fault(name, "nothing", by_lambda);
+            }
+            text
+        };
+        let region = given("AWS_REGION");
+        let access_key_id = given("AWS_ACCESS_KEY_ID");
+        let secret_access_key = given("AWS_SECRET_ACCESS_KEY");
+        let session_token = self.text("AWS_SESSION_TOKEN").map(SecretString::from);
+        let queue = self.health_poll_queue();
+        Some(Aws {
+            region: region?,
+            access_key_id: access_key_id?,
+            secret_access_key: secret_access_key?.into(),
+            session_token,
+            health_poll_queue: queue?,
+        })
+    }
+
+    fn health_poll_queue(&mut self) -> Option<Url> {
+        const NAME: &str = "HEALTH_POLL_QUEUE_URL";
+        const EXPECTED: &str = "the address of a standard SQS queue, such as \
+             https://sqs.eu-west-1.amazonaws.com/111122223333/health-poll";
+        let Some(text) = self.text(NAME) else {
+            self.fault(NAME, "nothing", EXPECTED);
+            return None;
+        };
+        let url = text.parse::<Url>().ok().filter(is_secure_or_loopback);
+        let names_a_queue =
+            |url: &Url| url.path().trim_matches('/').split('/').count() == 2 && !text.ends_with(".fifo");
+        let url = url.filter(names_a_queue);
+        if url.is_none() {
+            self.fault(NAME, format!("{text:?}"), EXPECTED);
+        }
+        url
     }
 
     fn onboarding(&mut self) -> Option<Onboarding> {

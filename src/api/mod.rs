@@ -1,6 +1,9 @@
 //! The public HTTP routes under `/api/v1` and `/api/probe`, the same on every host.
 
+mod parameters;
+mod probe;
 pub mod problem;
+mod v1;
 
 use std::sync::Arc;
 
@@ -12,6 +15,5 @@ use crate::app::App;
 
 /// The routes of `HealthApi` and `Probe`. A request that is none of them is rejected, for the next filter.
 pub fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
-    let _ = app;
-    warp::any().and_then(|| async { Err::<Response, _>(warp::reject::not_found()) }).boxed()
+    v1::routes(Arc::clone(&app)).or(probe::routes(app)).unify().boxed()
 }

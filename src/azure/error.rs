@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
 use crate::model::GapReason;
 
 /// A failed call to Entra or Resource Manager. No variant's text holds a token, a body or an address with a query.
@@ -93,6 +96,17 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+impl Refusal {
+    /// The claims that a new sign-in must bring, as JSON, where the challenge names some ("Identity, consent and onboarding
+    /// contract", 2.8).
+    pub(crate) fn claims_challenge(&self) -> Option<String> {
+        let encoded = super::subscriptions::parameter(self.challenge.as_deref()?, "claims")?;
+        let decoded = [&STANDARD, &URL_SAFE_NO_PAD].into_iter().find_map(|engine| engine.decode(encoded).ok())?;
+        let claims = String::from_utf8(decoded).ok().filter(|claims| claims.len() <= 2000)?;
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&claims).is_ok().then_some(claims)
+    }
+}
+
 impl Error {
     /// The refusal by Resource Manager, if it is one.
     pub fn refusal(&self) -> Option<&Refusal> {
@@ -128,10 +142,32 @@ impl Error {
 }
 
 impl EntraRefusal {
+    fn has_any(&self, codes: &[u32]) -> bool {
+        self.codes.iter().any(|code| codes.contains(code))
+    }
+
+    /// True when the tenant has no service principal of ours: never consented, removed, or not yet on every server of Entra.
+    pub(crate) fn principal_is_missing(&self) -> bool {
+        self.has_any(&[700_016, 7_000_229])
+    }
+
+    /// True when our secret is wrong, expired or not sent, or the registration is no confidential client: no tenant will
+    /// give us a token.
+    pub(crate) fn is_about_our_credential(&self) -> bool {
+        self.has_any(&[7_000_215, 7_000_222, 7_000_218, 700_025])
+    }
+
+    /// True for Entra's own passing trouble under a 4xx status (2.6).
+    pub(crate) fn is_transient(&self) -> bool {
+        self.error == "temporarily_unavailable"
+            || self.error == "server_error"
+            || self.has_any(&[90_055, 90_024, 90_033, 90_006, 90_012, 50_033, 90_090])
+    }
+
     /// The tenant has no enabled service principal of ours, or our own credential is bad; else Entra's own trouble.
     fn gap_reason(&self) -> GapReason {
         const NO_PRINCIPAL: [u32; 4] = [700_016, 7_000_229, 7_000_112, 90_002];
-        if self.codes.iter().any(|code| NO_PRINCIPAL.contains(code)) {
+        if self.has_any(&NO_PRINCIPAL) {
             GapReason::ConsentWithdrawn
         } else if self.error == "invalid_client" {
             GapReason::CredentialRefused

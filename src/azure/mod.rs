@@ -1,16 +1,38 @@
 //! All that is said to Azure: where it is, how a token is had, how a call is made, what the answers look like.
 
+mod authority;
 mod backoff;
 mod cloud;
+mod convert;
 mod error;
+#[cfg(test)]
+mod examples;
+mod oidc;
+mod principal;
+pub mod reading;
 mod request;
+mod resource_graph;
+mod resource_health;
+mod roles;
+mod subscriptions;
+mod time;
+mod token;
+mod wire;
 
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
+pub use authority::Authority;
+pub(crate) use authority::{Prompt, SignIn};
 pub use cloud::Cloud;
 pub use error::{EntraRefusal, Error, Refusal};
+pub(crate) use oidc::Domain;
+pub use oidc::IdTokenFault;
+pub use principal::PrincipalFault;
+pub(crate) use roles::{Assigned, ReaderGrant};
+pub(crate) use subscriptions::SeenSubscription;
+pub use subscriptions::SubscriptionState;
 
 use crate::model::Timestamp;
 use crate::outside::{Clock, Random};
@@ -24,6 +46,8 @@ pub struct Client {
     pub(crate) http: reqwest::Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) tokens: token::Cache,
+    pub(crate) keys: oidc::KeyCache,
 }
 
 /// An access token and when it ends.
@@ -42,6 +66,6 @@ impl Client {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        Self { cloud, identity, http, clock, random }
+        Self { cloud, identity, http, clock, random, tokens: token::Cache::default(), keys: oidc::KeyCache::default() }
     }
 }

@@ -1,1 +1,51 @@
-//! To be written.
+//! Onboarding: a customer signs in, chooses subscriptions, and grants Reader on them to our application's own identity.
+//!
+//! The steps, in order: [`start()`], [`callback()`], [`choices()`], [`grant()`]. Between them everything lives in a sealed session
+//! that only the person's browser can open; the person's token is in it for at most ten minutes and gone with the grant.
+
+mod callback;
+mod error;
+mod grant;
+pub mod invite;
+mod record;
+mod sealed;
+mod session;
+mod start;
+mod verify;
+
+pub use callback::{Callback, Choice, Choices, callback, choices};
+pub use error::{Error, Failure, InviteFault, NoRight};
+pub use grant::{GrantForm, GrantRefusal, Granted, Outcome, grant};
+pub use sealed::prune_sessions;
+pub use session::{Entry, Offer, Standing};
+pub use start::{StartQuery, start};
+
+use crate::app::App;
+
+/// Where the browser goes next, and the cookie it takes along.
+#[derive(Debug)]
+pub struct Onward {
+    /// An address, or a path of our own.
+    pub location: String,
+    /// The cookie's value: a secret.
+    pub cookie: secrecy::SecretString,
+}
+
+/// The cookie of a ticket.
+fn cookie_of(app: &App, ticket: &sealed::Ticket) -> Result<secrecy::SecretString, Error> {
+    ticket.cookie(&app.settings.session_keys).map(Into::into).ok_or(Error::NoSessionKey)
+}
+
+/// Reads the form fields of a query or body. None: a name came twice, where only one can be meant.
+fn fields(text: &str, known: &[&str]) -> Option<Vec<(String, String)>> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
+        if known.contains(&name.as_ref()) {
+            if fields.iter().any(|(seen, _)| *seen == name) {
+                return None;
+            }
+            fields.push((name.into_owned(), value.into_owned()));
+        }
+    }
+    Some(fields)
+}

@@ -1,1 +1,12 @@
-//! To be written.
+//! How work arrives: the Functions host, AWS Lambda, or this process's own timer and queues. What is done is the same.
+
+mod front;
+pub mod functions;
+pub mod gate;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+mod queue;
+#[cfg(feature = "lambda")]
+pub mod sqs;
+pub mod standalone;
+pub mod work;

@@ -260,12 +260,19 @@ pub struct Observation {
     pub first_seen: Timestamp,
     /// When we last saw it listed.
     pub last_seen: Timestamp,
-    /// True when a complete listing did not have it twice. Never means resolved.
-    #[serde(default)]
-    pub no_longer_listed: bool,
     /// Complete listings in a row that did not have it.
     #[serde(default)]
     pub missed_listings: u32,
+    /// True while the newest version is known from Resource Graph alone: its texts are still to be read.
+    #[serde(default)]
+    pub index_only: bool,
+}
+
+impl Observation {
+    /// True when two complete listings in a row did not have it. Never means resolved.
+    pub fn no_longer_listed(&self) -> bool {
+        self.missed_listings >= 2
+    }
 }
 
 /// One tracking id of one customer: what each subscription sees, each distinct content once.
@@ -341,7 +348,7 @@ fn merge<'a>(
         last_update: all.iter().filter_map(|(_, seen, _)| seen.last_update).max(),
         subscriptions: all.iter().map(|(id, _, _)| *id).collect(),
         first_seen: all.iter().map(|(_, seen, _)| seen.first_seen).min(),
-        no_longer_listed: all.iter().all(|(_, seen, _)| seen.no_longer_listed),
+        no_longer_listed: all.iter().all(|(_, seen, _)| seen.no_longer_listed()),
         content,
     })
 }

@@ -18,7 +18,7 @@ pub use ids::{ClientId, InvalidId, ObjectId, ResourceId, SubscriptionId, TenantI
 pub use invite::{Invite, InviteUse};
 pub use resource::{AvailabilityState, ResourceState};
 pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, SubscriptionCoverage};
-pub use transition::{EventChange, Transition, TransitionKind};
+pub use transition::{EventChange, Timeline, Transition, TransitionKind};
 
 /// A moment, UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -81,9 +81,9 @@ pub struct SourceCoverage {
     /// The last time it was read in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<Timestamp>,
-    /// The last time the slow, complete listing was read in full, where the source has one.
+    /// The last time we tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub listed_at: Option<Timestamp>,
+    pub tried_at: Option<Timestamp>,
     /// Why the latest try did not read it in full. None: it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Gap>,
@@ -99,6 +99,9 @@ pub struct Gap {
     pub detail: String,
     /// The first failed try of this unbroken row of failures.
     pub since: Timestamp,
+    /// True once the loss was told as a transition: passing trouble is not told at once.
+    #[serde(default)]
+    pub told: bool,
 }
 
 /// Why something could not be read, by what the operator can do about it.
@@ -125,4 +128,31 @@ pub enum GapReason {
     Partial,
     /// Nothing tried yet.
     NotReadYet,
+    /// It was read, but too long ago to be called current.
+    Stale,
+}
+
+impl GapReason {
+    /// What the operator can do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::AccessDenied => {
+                "the Reader role was removed or is still propagating: ask the customer to grant it again"
+            }
+            Self::SubscriptionNotFound => "the subscription was deleted or hidden from us: ask the customer",
+            Self::SubscriptionMoved => "the subscription belongs to another tenant now: onboard it there",
+            Self::ConsentWithdrawn => "the application was removed or disabled in the tenant: send a new invite",
+            Self::CredentialRefused => "our own credential is wrong or has expired: renew it",
+            Self::Throttled | Self::AzureUnavailable => "usually goes away by itself; look again in some minutes",
+            Self::Unreadable => "Azure answered something new: report it with the detail",
+            Self::Partial => "a later page failed; what was read is kept",
+            Self::NotReadYet => "wait for the first poll",
+            Self::Stale => "see that the timer runs",
+        }
+    }
+
+    /// True for trouble that usually goes away by itself.
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Throttled | Self::AzureUnavailable | Self::Unreadable | Self::Partial)
+    }
 }

@@ -1,6 +1,6 @@
 //! Transitions: changes between two snapshots that matter, with deterministic ids.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,6 +9,14 @@ use super::{GapReason, ResourceId, Severity, Source, SubscriptionId, TenantId, T
 
 /// The namespace of transition ids: any fixed GUID of our own.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_2c3a_5b0e_4d7f_9a86_0b1c_2d3e_4f50);
+
+/// The transitions of one customer and month, `timeline/{tenantId}/{yyyy-mm}.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeline {
+    /// By id, so that filing one twice is filing it once.
+    pub transitions: BTreeMap<TransitionId, Transition>,
+}
 
 /// A change between two snapshots of one customer that matters to somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

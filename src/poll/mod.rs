@@ -1,12 +1,23 @@
-//! Reading health on a timer: plan who is due, read, compare, keep.
+//! Reading health on a timer: plan who is due, read, compare, keep. Done twice, it gives the same.
 
+pub mod diff;
+mod diff_events;
+mod diff_resources;
+mod keep;
+pub mod plan;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::model::TenantId;
-use crate::{azure, store};
+use crate::model::{AccessMode, Customer, Snapshot, SubscriptionId, TenantId};
+use crate::store::{self, Folder, Key, Versioned};
+use plan::Scope;
+
+/// How often a poll starts over when another poll of the same customer was faster.
+const MAX_ROUNDS: u32 = 5;
 
 /// A message of the queue `health-poll`: poll this customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +33,10 @@ pub struct PollMessage {
 pub struct PollReport {
     /// The customer.
     pub tenant_id: TenantId,
+    /// Subscriptions that something was read of.
+    pub read: usize,
+    /// Subscriptions with a gap after this poll.
+    pub gaps: usize,
     /// Transitions found.
     pub transitions: usize,
 }
@@ -32,28 +47,99 @@ pub enum Error {
     /// The tenant is no customer of ours (any more).
     #[error("the tenant {0} is no customer")]
     UnknownCustomer(TenantId),
+    /// Other polls of the same customer were faster, again and again.
+    #[error("the snapshot of {0} kept changing while it was polled")]
+    Contended(TenantId),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// Azure failed in a way that leaves nothing to keep.
-    #[error(transparent)]
-    Azure(#[from] azure::Error),
 }
 
-/// `PollTimer`: who is due now.
+/// `PollTimer`: who is due now. Every customer: what of a customer is due is decided when it is polled, from its snapshot.
 ///
 /// # Errors
 /// [`Error::Store`].
 pub async fn plan(app: &Arc<App>) -> Result<Vec<PollMessage>, Error> {
-    let _ = app;
-    Ok(Vec::new())
+    let listed = app.store.list(Folder::Customers).await?;
+    let tenant = |path: &str| path.strip_prefix("customers/")?.strip_suffix(".json")?.parse().ok();
+    Ok(listed.iter().filter_map(|line| Some(PollMessage { tenant_id: tenant(&line.path)? })).collect())
 }
 
-/// `PollTenant`: reads one customer's health and keeps it. Done twice, it gives the same.
+/// `PollTenant`: reads what is due of one customer and keeps it.
 ///
 /// # Errors
-/// [`Error::UnknownCustomer`], [`Error::Store`].
+/// [`Error::UnknownCustomer`], [`Error::Contended`], [`Error::Store`].
 pub async fn poll_tenant(app: &Arc<App>, tenant: TenantId) -> Result<PollReport, Error> {
-    let _ = app;
-    Ok(PollReport { tenant_id: tenant, transitions: 0 })
+    poll(app, tenant, Scope::Due).await
+}
+
+/// Reads one subscription live, whatever is due, and keeps it.
+///
+/// # Errors
+/// [`Error::UnknownCustomer`], [`Error::Contended`], [`Error::Store`].
+pub async fn poll_subscription(
+    app: &Arc<App>,
+    tenant: TenantId,
+    subscription: SubscriptionId,
+) -> Result<PollReport, Error> {
+    poll(app, tenant, Scope::Now(subscription)).await
+}
+
+async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollReport, Error> {
+    for _ in 0..MAX_ROUNDS {
+        let customer: Versioned<Customer> =
+            app.store.read(&Key::Customer(tenant)).await?.ok_or(Error::UnknownCustomer(tenant))?;
+        let before: Option<Versioned<Snapshot>> = app.store.read(&Key::Health(tenant)).await?;
+        // A poll that ended between its snapshot and its timeline is finished here.
+        if let Some(before) = &before {
+            keep::file(app, tenant, before.value.unfiled.values()).await?;
+        }
+        let now = app.clock.now();
+        let known = before.as_ref().map_or_else(|| Snapshot::empty(tenant, now), |before| before.value.clone());
+        let ask = plan::ask(&customer.value, &known, scope, now);
+        if ask.subscriptions.is_empty() {
+            // Nothing is due: another poll was faster, or the same message came twice.
+            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: gaps(&known), transitions: 0 });
+        }
+        let reading = app.azure.read_health(token_tenant(&customer.value), &ask).await;
+        let watched: BTreeSet<_> = customer.value.subscriptions.keys().copied().collect();
+        let diff = diff::diff(&known, &watched, &reading, app.clock.now());
+
+        keep::texts(app, &diff.new_texts, &reading.texts).await?;
+        match keep::snapshot(app, before.as_ref(), &diff.after).await {
+            Err(store::Error::Conflict { .. } | store::Error::AlreadyExists { .. }) => continue,
+            other => other?,
+        }
+        keep::file(app, tenant, diff.after.unfiled.values()).await?;
+        keep::confirm_access(app, &diff.after).await?;
+
+        let report = PollReport {
+            tenant_id: tenant,
+            read: reading.subscriptions.len(),
+            gaps: gaps(&diff.after),
+            transitions: diff.transitions.len(),
+        };
+        tracing::info!(
+            tenant.id = %tenant,
+            poll.read = report.read,
+            poll.gaps = report.gaps,
+            poll.transitions = report.transitions,
+            poll.unreadable_rows = reading.unreadable_rows,
+            "polled a customer"
+        );
+        return Ok(report);
+    }
+    Err(Error::Contended(tenant))
+}
+
+/// Subscriptions that could not be read in full.
+fn gaps(snapshot: &Snapshot) -> usize {
+    snapshot.coverage.values().filter(|known| known.events.gap.is_some() || known.resources.gap.is_some()).count()
+}
+
+/// The tenant whose token opens the customer's subscriptions.
+fn token_tenant(customer: &Customer) -> TenantId {
+    match customer.access_mode {
+        AccessMode::AppInCustomerTenant { .. } => customer.tenant_id,
+    }
 }

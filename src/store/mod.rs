@@ -1,17 +1,37 @@
 //! Small documents behind one narrow trait, with conditional writes: create only if absent, update only if unchanged.
 
+mod container;
 mod documents;
 mod key;
-mod memory;
+mod local;
+mod objects;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use documents::{Store, Stored, Versioned};
 pub use key::{Folder, Key, Month};
-pub use memory::Memory;
+pub use local::Local;
+pub use objects::{Memory, Objects};
+
+use crate::settings::StoreSettings;
+
+/// The backend that is set. A local directory is made and its left-overs are removed; a remote store is not asked
+/// anything yet, so that a start never waits for the network.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the directory cannot be used or the credentials cannot be understood.
+pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Backend>, Error> {
+    Ok(match settings {
+        StoreSettings::Memory => Arc::new(Memory::default()),
+        StoreSettings::Directory(directory) => Arc::new(Local::open(directory)?),
+        StoreSettings::AzureBlob { container, account } => Arc::new(objects::azure_blob(container, account)?),
+        StoreSettings::S3 { bucket, prefix } => objects::s3(bucket, prefix)?,
+    })
+}
 
 /// The version of a stored document, opaque.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +61,10 @@ pub struct Listed {
     pub etag: ETag,
 }
 
-/// A place for documents. Paths come from [`Key`] only.
+/// A place for documents. Paths come from [`Key`] only; others are refused.
+///
+/// A write that failed with [`Error::Unavailable`] may or may not have happened, and one that was repeated below us may
+/// report a conflict with itself. Both are healed the same way: read again, decide again.
 #[async_trait]
 pub trait Backend: Send + Sync + fmt::Debug {
     /// The document, or None when there is none.
@@ -117,4 +140,30 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl Error {
+    fn unavailable(doing: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable { doing: doing.into(), source: source.into() }
+    }
+}
+
+/// Refuses what [`Key`] never makes. The last gate before a path reaches a file system.
+fn check_path(path: &str) -> Result<(), Error> {
+    let harmless = |segment: &str| {
+        !segment.is_empty()
+            && !segment.starts_with('.')
+            && segment.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    if path.len() <= 512 && path.split('/').all(harmless) {
+        return Ok(());
+    }
+    let shown: String = path.chars().take(60).collect();
+    Err(Error::unavailable(format!("use the path {shown:?}"), "it is no path of a document"))
+}
+
+/// As [`check_path`], for the prefix of a listing.
+fn check_prefix(prefix: &str) -> Result<&str, Error> {
+    let folder = prefix.strip_suffix('/').unwrap_or(prefix);
+    check_path(folder).map(|()| folder)
 }

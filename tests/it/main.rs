@@ -1,4 +1,11 @@
 //! Behaviour, through the public surface.
 
+mod diff_laws;
+mod functions_contract;
+mod layout;
+mod polling;
+mod querying;
 mod sandbox;
+mod standalone;
+mod store;
 mod support;

@@ -1,0 +1,105 @@
+//! A reading: what Azure said about one customer in one sweep, and what could not be read.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    EventContent, GapReason, ResourceId, ResourceState, SubscriptionId, TextHash, Timestamp, TrackingId,
+};
+
+/// What to read of one customer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// The subscriptions, each with what is wanted.
+    pub subscriptions: BTreeMap<SubscriptionId, AskSubscription>,
+}
+
+/// What to read of one subscription.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AskSubscription {
+    /// Service Health events. None: not due.
+    pub events: Option<AskEvents>,
+    /// The complete availability listing.
+    pub resources: bool,
+}
+
+/// How to read the events of one subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskEvents {
+    /// Ask REST for everything published since then (`queryStartTime`), whenever REST is asked.
+    pub since: Timestamp,
+    /// Ask REST in any case: first sight, after a gap, or a refresh.
+    pub listing: bool,
+    /// The versions known in full. Resource Graph rows that are newer than these make us ask REST for the texts.
+    pub known: BTreeMap<TrackingId, Option<Timestamp>>,
+}
+
+/// What one sweep over one customer gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// When the sweep began: everything in it is at least as fresh.
+    pub started_at: Timestamp,
+    /// Per subscription that was asked for.
+    pub subscriptions: BTreeMap<SubscriptionId, SubscriptionReading>,
+    /// Every text that the events refer to.
+    pub texts: BTreeMap<TextHash, String>,
+    /// Rows that could not be read, in words without foreign text; they do not spoil the rest.
+    pub unreadable_rows: u32,
+}
+
+/// What one sweep gave for one subscription.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SubscriptionReading {
+    /// Service Health events. None: not asked.
+    pub events: Option<EventsReading>,
+    /// Availability from the complete listing. None: not asked.
+    pub resources: Option<ResourcesReading>,
+    /// Availability of virtual machines from Resource Graph: says something about the resources it has, nothing about others.
+    pub machines: Vec<(ResourceId, ResourceState)>,
+}
+
+/// The events read of one subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventsReading {
+    /// What was read.
+    pub rows: BTreeMap<TrackingId, ObservedEvent>,
+    /// True when the rows are everything Azure has of the last 90 days: only then a missing event counts as missed.
+    pub wide: bool,
+    /// Why it is not complete. None: everything new was read.
+    pub trouble: Option<Trouble>,
+}
+
+/// The availability listing of one subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourcesReading {
+    /// What was read, available resources included.
+    pub rows: Vec<(ResourceId, ResourceState)>,
+    /// Why it is not complete. None: it is.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why something was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// By what the operator can do about it.
+    pub reason: GapReason,
+    /// What exactly: codes and our own words.
+    pub detail: String,
+}
+
+impl Trouble {
+    /// The trouble that an error means.
+    pub fn of(error: &super::Error) -> Self {
+        Self { reason: error.gap_reason(), detail: error.to_string() }
+    }
+}
+
+/// One event as one subscription sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedEvent {
+    /// What it says.
+    pub content: EventContent,
+    /// Azure's version stamp.
+    pub last_update: Option<Timestamp>,
+    /// True when it comes from Resource Graph alone, which may lack texts.
+    pub index_only: bool,
+}

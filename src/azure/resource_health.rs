@@ -1,0 +1,249 @@
+//! Reads the health of one customer: Resource Graph first, REST where it must complete the picture
+//! ("Azure health data APIs", section 0).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::SecondsFormat;
+use futures_util::StreamExt as _;
+
+use super::reading::{
+    Ask, AskEvents, EventsReading, ObservedEvent, Reading, ResourcesReading, SubscriptionReading, Trouble,
+};
+use super::{AccessToken, Client, Error, convert, resource_graph};
+use crate::model::{GapReason, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId};
+
+/// REST calls in flight for one customer ("Azure health data APIs", section 4).
+const IN_FLIGHT: usize = 8;
+const API_VERSION: &str = "2025-05-01";
+
+type Events = BTreeMap<TrackingId, ObservedEvent>;
+
+/// What Resource Graph gave for the whole customer.
+struct Sweep {
+    visible: BTreeSet<SubscriptionId>,
+    events: BTreeMap<SubscriptionId, Events>,
+    machines: BTreeMap<SubscriptionId, Vec<(ResourceId, ResourceState)>>,
+}
+
+/// Collects what rows bring along.
+#[derive(Default)]
+struct Gathered {
+    texts: BTreeMap<TextHash, String>,
+    unreadable_rows: u32,
+}
+
+impl Client {
+    /// Reads what is asked for. Never fails as a whole: what could not be read is told per subscription and source.
+    /// `tenant` is the tenant whose token opens the subscriptions.
+    pub async fn read_health(&self, tenant: TenantId, ask: &Ask) -> Reading {
+        let started_at = self.clock.now();
+        let mut gathered = Gathered::default();
+        let subscriptions = match self.app_token(tenant).await {
+            Ok(token) => self.read_with(&token, ask, &mut gathered).await,
+            Err(error) => {
+                let trouble = Trouble::of(&error);
+                ask.subscriptions.iter().map(|(id, wanted)| (*id, failed(wanted, &trouble))).collect()
+            }
+        };
+        let Gathered { texts, unreadable_rows } = gathered;
+        Reading { started_at, subscriptions, texts, unreadable_rows }
+    }
+
+    async fn read_with(
+        &self,
+        token: &AccessToken,
+        ask: &Ask,
+        gathered: &mut Gathered,
+    ) -> BTreeMap<SubscriptionId, SubscriptionReading> {
+        let wanted: BTreeSet<_> =
+            ask.subscriptions.iter().filter(|(_, wanted)| wanted.events.is_some()).map(|(id, _)| *id).collect();
+        let sweep = if wanted.is_empty() { None } else { Some(self.sweep(token, &wanted, gathered).await) };
+        let calls = ask.subscriptions.iter().map(|(id, asked)| {
+            let id = *id;
+            let index = match &sweep {
+                Some(Ok(sweep)) if sweep.visible.contains(&id) => {
+                    Some(sweep.events.get(&id).cloned().unwrap_or_default())
+                }
+                _ => None,
+            };
+            async move {
+                let events = match &asked.events {
+                    Some(events) if needs_rest(events, index.as_ref()) => {
+                        Some(self.list_events(token, id, events.since).await)
+                    }
+                    _ => None,
+                };
+                let resources = if asked.resources { Some(self.list_availability(token, id).await) } else { None };
+                (id, asked, index, events, resources)
+            }
+        });
+        // Collected first: a stream that holds the closure would not be `Send` for every lifetime.
+        let calls: Vec<_> = calls.collect();
+        let answers: Vec<_> = futures_util::stream::iter(calls).buffer_unordered(IN_FLIGHT).collect().await;
+        let mut readings = BTreeMap::new();
+        for (id, asked, index, listed, resources) in answers {
+            let events = asked.events.as_ref().map(|_| combine(index, listed, gathered));
+            let resources = resources.map(|answer| availability(answer, gathered));
+            let machines = match &sweep {
+                Some(Ok(sweep)) => sweep.machines.get(&id).cloned().unwrap_or_default(),
+                _ => Vec::new(),
+            };
+            readings.insert(id, SubscriptionReading { events, resources, machines });
+        }
+        readings
+    }
+
+    /// One sweep of Resource Graph over a customer: who is visible, all events, all machines.
+    async fn sweep(
+        &self,
+        token: &AccessToken,
+        wanted: &BTreeSet<SubscriptionId>,
+        gathered: &mut Gathered,
+    ) -> Result<Sweep, Error> {
+        let visible = self.visible_subscriptions(token, wanted).await.inspect_err(log_sweep)?;
+        let mut sweep = Sweep { visible, events: BTreeMap::new(), machines: BTreeMap::new() };
+        if sweep.visible.is_empty() {
+            return Ok(sweep);
+        }
+        let events = self.graph_query(token, resource_graph::EVENTS, &sweep.visible).await.inspect_err(log_sweep)?;
+        for row in events {
+            match convert::event(row, true, &mut gathered.texts) {
+                Some(row) => {
+                    let Some(id) = row.subscription else {
+                        gathered.unreadable_rows += 1;
+                        continue;
+                    };
+                    insert(sweep.events.entry(id).or_default(), row.tracking_id, row.event);
+                }
+                None => gathered.unreadable_rows += 1,
+            }
+        }
+        // Machines only sharpen what the availability listing says; without them the picture is older, not wrong.
+        match self.graph_query(token, resource_graph::MACHINES, &sweep.visible).await {
+            Ok(rows) => {
+                for row in rows {
+                    match convert::availability(row).map(|row| (row.0.subscription(), row)) {
+                        Some((Some(id), row)) => sweep.machines.entry(id).or_default().push(row),
+                        _ => gathered.unreadable_rows += 1,
+                    }
+                }
+            }
+            Err(error) => log_sweep(&error),
+        }
+        Ok(sweep)
+    }
+
+    /// Everything published about one subscription since then. Always with `queryStartTime`: without it Azure gives the
+    /// last three days only (1.3).
+    async fn list_events(
+        &self,
+        token: &AccessToken,
+        subscription: SubscriptionId,
+        since: Timestamp,
+    ) -> Result<super::request::Listing, Error> {
+        let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}"
+        );
+        self.arm_list(&path, token).await
+    }
+
+    /// The current availability of every resource of one subscription that Resource Health knows. No `$expand`: it breaks
+    /// the second page (1.5).
+    async fn list_availability(
+        &self,
+        token: &AccessToken,
+        subscription: SubscriptionId,
+    ) -> Result<super::request::Listing, Error> {
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/availabilityStatuses?api-version={API_VERSION}"
+        );
+        self.arm_list(&path, token).await
+    }
+}
+
+fn log_sweep(error: &Error) {
+    tracing::warn!(error = %error, "Resource Graph did not answer; REST completes the picture where it can");
+}
+
+/// REST is asked at first sight, where Resource Graph has no answer, and for the texts of what is new.
+fn needs_rest(asked: &AskEvents, index: Option<&Events>) -> bool {
+    asked.listing
+        || match index {
+            None => true,
+            Some(index) => index.iter().any(|(id, event)| match asked.known.get(id) {
+                None => true,
+                Some(known) => event.last_update > *known,
+            }),
+        }
+}
+
+/// Puts Resource Graph's rows and REST's listing together: the newer counts, REST where both are equally new.
+fn combine(
+    index: Option<Events>,
+    listed: Option<Result<super::request::Listing, Error>>,
+    gathered: &mut Gathered,
+) -> EventsReading {
+    let wide = index.is_some();
+    let mut rows = index.unwrap_or_default();
+    let trouble = match listed {
+        None => None,
+        Some(Ok(listing)) => {
+            for row in listing.rows {
+                match convert::event(row, false, &mut gathered.texts) {
+                    Some(row) => insert(&mut rows, row.tracking_id, row.event),
+                    None => gathered.unreadable_rows += 1,
+                }
+            }
+            listing.broken_off.as_ref().map(partial)
+        }
+        Some(Err(error)) => Some(Trouble::of(&error)),
+    };
+    // Resource Graph saw the subscription and all its events: only texts are missing, and they are asked for again.
+    let trouble =
+        if wide && trouble.as_ref().is_some_and(|trouble| trouble.reason.is_passing()) { None } else { trouble };
+    EventsReading { rows, wide, trouble }
+}
+
+fn insert(events: &mut Events, id: TrackingId, event: ObservedEvent) {
+    let event = match events.remove(&id) {
+        Some(known) => convert::newer(known, event),
+        None => event,
+    };
+    events.insert(id, event);
+}
+
+fn availability(answer: Result<super::request::Listing, Error>, gathered: &mut Gathered) -> ResourcesReading {
+    match answer {
+        Ok(listing) => {
+            let mut rows = BTreeMap::new();
+            for row in listing.rows {
+                // A row without a state is an impacting event, not a status: nothing is lost by passing it over.
+                match convert::availability(row) {
+                    Some((id, state)) => {
+                        rows.insert(id, state);
+                    }
+                    None => gathered.unreadable_rows += 1,
+                }
+            }
+            ResourcesReading { rows: rows.into_iter().collect(), trouble: listing.broken_off.as_ref().map(partial) }
+        }
+        Err(error) => ResourcesReading { rows: Vec::new(), trouble: Some(Trouble::of(&error)) },
+    }
+}
+
+fn partial(error: &Error) -> Trouble {
+    Trouble { reason: GapReason::Partial, detail: format!("a later page failed: {error}") }
+}
+
+fn failed(asked: &super::reading::AskSubscription, trouble: &Trouble) -> SubscriptionReading {
+    SubscriptionReading {
+        events: asked.events.as_ref().map(|_| EventsReading {
+            rows: BTreeMap::new(),
+            wide: false,
+            trouble: Some(trouble.clone()),
+        }),
+        resources: asked.resources.then(|| ResourcesReading { rows: Vec::new(), trouble: Some(trouble.clone()) }),
+        machines: Vec::new(),
+    }
+}

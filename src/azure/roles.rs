@@ -1,0 +1,248 @@
+//! Roles: may this user assign them, and the assignment of Reader to our service principal
+//! ("Identity, consent and onboarding contract", 5.3 to 5.5).
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::wire::roles::{API_VERSION, Permission, RoleAssignment};
+use super::{AccessToken, Client, Error};
+use crate::model::{ObjectId, SubscriptionId, TenantId, Timestamp};
+
+/// The built-in role Reader, the same in every cloud.
+pub(crate) const READER: Uuid = Uuid::from_u128(0xacdd_72a7_3385_48ef_bd42_f606_fba8_1ae7);
+
+/// The namespace of our assignments' names: a fixed GUID of our own. The same grant made twice has the same name.
+const NAMESPACE: Uuid = Uuid::from_u128(0x2f4c_9d0e_8a3b_4c57_9e61_7d5a_1b08_c3f2);
+
+/// The action that a user needs.
+const ASSIGN: &str = "Microsoft.Authorization/roleAssignments/write";
+
+/// The waits while the principal of an assignment spreads in the directory; a `deadline` may end them earlier.
+const REPLICATION_WAITS: [u64; 5] = [2, 4, 6, 8, 10];
+
+/// The grant of Reader on one subscription to our service principal.
+#[derive(Debug, Clone)]
+pub(crate) struct ReaderGrant {
+    pub subscription: SubscriptionId,
+    pub tenant: TenantId,
+    /// Our service principal in that tenant.
+    pub principal: ObjectId,
+    /// What the customer reads beside the assignment in the portal.
+    pub description: String,
+}
+
+/// A role assignment that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assigned {
+    /// The full id.
+    pub id: String,
+    /// True when it stood before.
+    pub adopted: bool,
+}
+
+impl ReaderGrant {
+    fn scope(&self) -> String {
+        format!("/subscriptions/{}", self.subscription)
+    }
+
+    /// The assignment's name, deterministic (5.4). Pure.
+    fn name(&self, cloud: &str) -> Uuid {
+        let Self { tenant, principal, .. } = self;
+        let text = format!("{cloud}|{tenant}|{}|{READER}|{principal}", self.scope()).to_ascii_lowercase();
+        Uuid::new_v5(&NAMESPACE, text.as_bytes())
+    }
+
+    fn body(&self) -> Value {
+        let role = format!("{}/providers/Microsoft.Authorization/roleDefinitions/{READER}", self.scope());
+        json!({ "properties": {
+            "roleDefinitionId": role,
+            "principalId": self.principal,
+            // Without it Azure looks the principal up in a directory that may not have it yet.
+            "principalType": "ServicePrincipal",
+            "description": self.description,
+        } })
+    }
+
+    /// True when an assignment is this one under any name. Pure.
+    fn is(&self, assignment: &RoleAssignment) -> bool {
+        let Some(properties) = &assignment.properties else {
+            return false;
+        };
+        let role = properties.role_definition_id.as_deref().and_then(|id| id.rsplit('/').next());
+        let principal = properties.principal_id.as_deref().and_then(|id| id.parse().ok());
+        role.and_then(|id| id.parse().ok()) == Some(READER)
+            && principal == Some(self.principal)
+            && properties.scope.as_deref().is_some_and(|scope| scope.eq_ignore_ascii_case(&self.scope()))
+    }
+}
+
+impl Client {
+    /// Whether the token's user may assign roles on a subscription, as far as Azure tells beforehand: "no" is to be believed,
+    /// "yes" is worth a try.
+    ///
+    /// # Errors
+    /// Any of [`Client::arm_list`].
+    pub(crate) async fn may_assign_roles(
+        &self,
+        subscription: SubscriptionId,
+        token: &AccessToken,
+    ) -> Result<bool, Error> {
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.Authorization/permissions?api-version={API_VERSION}"
+        );
+        let listing = self.arm_list(&path, token).await?;
+        let entries = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<Permission>(row).ok());
+        let entries: Vec<_> = entries.collect();
+        Ok(allows(&entries, ASSIGN))
+    }
+
+    /// Assigns Reader, or adopts the assignment that is there already. While the directory does not know the principal yet,
+    /// tries again until the deadline.
+    ///
+    /// # Errors
+    /// Any of [`Client::arm`].
+    pub(crate) async fn assign_reader(
+        &self,
+        grant: &ReaderGrant,
+        token: &AccessToken,
+        deadline: Timestamp,
+    ) -> Result<Assigned, Error> {
+        let name = grant.name(self.cloud.name);
+        let id = format!("{}/providers/Microsoft.Authorization/roleAssignments/{name}", grant.scope());
+        let path = format!("{id}?api-version={API_VERSION}");
+        let body = grant.body();
+        let mut waits = REPLICATION_WAITS.into_iter();
+        loop {
+            let error = match self.arm(Method::PUT, &path, token, Some(&body)).await {
+                Ok(answer) => {
+                    // 201: made now; 200: stood before.
+                    return Ok(Assigned { id, adopted: answer.status == 200 });
+                }
+                Err(error) => error,
+            };
+            if error.has_code("RoleAssignmentExists") {
+                let standing = self.standing_assignment(grant, token).await?;
+                return standing.map(|id| Assigned { id, adopted: true }).ok_or(error);
+            }
+            match waits.next().map(Duration::from_secs) {
+                Some(wait) if error.has_code("PrincipalNotFound") && self.clock.now() + wait <= deadline => {
+                    self.clock.sleep(wait).await;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// The id of the assignment that already grants this, under whatever name.
+    async fn standing_assignment(&self, grant: &ReaderGrant, token: &AccessToken) -> Result<Option<String>, Error> {
+        let path = format!(
+            "{}/providers/Microsoft.Authorization/roleAssignments?api-version={API_VERSION}&$filter=principalId%20eq%20'{}'",
+            grant.scope(),
+            grant.principal
+        );
+        let listing = self.arm_list(&path, token).await?;
+        let mut rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<RoleAssignment>(row).ok());
+        let standing = rows.find(|row| grant.is(row)).and_then(|row| row.id);
+        Ok(standing.filter(|id| id.len() <= 500))
+    }
+}
+
+/// True when an entry's actions have it and its exceptions do not. Pure.
+fn allows(entries: &[Permission], action: &str) -> bool {
+    let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, action));
+    entries.iter().any(|entry| any(&entry.actions) && !any(&entry.not_actions))
+}
+
+/// Azure's patterns: no case, and `*` stands for any text, slashes included. Pure.
+fn matches(pattern: &str, action: &str) -> bool {
+    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = action.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let parts: Vec<_> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> ReaderGrant {
+        let id = "00000000-0000-4000-8000-000000000001";
+        ReaderGrant {
+            subscription: id.parse().expect("a GUID"),
+            tenant: id.parse().expect("a GUID"),
+            principal: id.parse().expect("a GUID"),
+            description: String::new(),
+        }
+    }
+
+    fn entry(actions: &[&str], not_actions: &[&str]) -> Permission {
+        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Permission { actions: own(actions), not_actions: own(not_actions) }
+    }
+
+    #[test]
+    fn an_owner_may_assign_roles_and_a_contributor_or_reader_may_not() {
+        assert!(allows(&[entry(&["*"], &[])], ASSIGN));
+        assert!(allows(&[entry(&["*/read", "microsoft.authorization/*"], &[])], ASSIGN));
+        let contributor = entry(&["*"], &["Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"]);
+        assert!(!allows(std::slice::from_ref(&contributor), ASSIGN));
+        assert!(!allows(&[entry(&["*/read"], &[])], ASSIGN));
+        assert!(!allows(&[], ASSIGN));
+        // An exception takes from its own entry only.
+        assert!(allows(&[contributor, entry(&["Microsoft.Authorization/roleAssignments/*"], &[])], ASSIGN));
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text_and_the_rest_for_itself() {
+        for (pattern, fits) in [
+            ("*", true),
+            (ASSIGN, true),
+            ("Microsoft.Authorization/*/write", true),
+            ("*/write", true),
+            ("*roleAssignments*", true),
+            ("*write*write", false),
+            ("Microsoft.Authorization/roleAssignments", false),
+            ("", false),
+        ] {
+            assert_eq!(matches(pattern, ASSIGN), fits, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_same_grant_has_the_same_name_and_another_cloud_or_principal_has_another() {
+        let name = grant().name("AzurePublic");
+        assert_eq!(name, grant().name("azurepublic"));
+        assert_ne!(name, grant().name("AzureChina"));
+        let other = ReaderGrant { principal: Uuid::nil().into(), ..grant() };
+        assert_ne!(name, other.name("AzurePublic"));
+    }
+
+    #[test]
+    fn only_the_same_role_scope_and_principal_is_adopted() {
+        let assignment = |role: &str, principal: &str, scope: &str| -> RoleAssignment {
+            let properties = json!({ "roleDefinitionId": role, "principalId": principal, "scope": scope });
+            serde_json::from_value(json!({ "id": "/x", "properties": properties })).expect("a role assignment")
+        };
+        let id = "00000000-0000-4000-8000-000000000001";
+        let (reader, scope) = (format!("/providers/X/roleDefinitions/{READER}"), format!("/SUBSCRIPTIONS/{id}"));
+        assert!(grant().is(&assignment(&reader, id, &scope)));
+        assert!(!grant().is(&assignment(id, id, &scope)));
+        assert!(!grant().is(&assignment(&reader, &READER.to_string(), &scope)));
+        assert!(!grant().is(&assignment(&reader, id, &format!("{scope}/resourceGroups/x"))));
+    }
+}

@@ -1,2 +1,0 @@
-//! A door, to be written.
-fn main() {}

@@ -1,0 +1,127 @@
+//! The command line: run everything here, poll now, ask, check the set-up, build the package.
+
+mod ask;
+mod demo;
+mod doctor;
+mod output;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use health_monitor::model::{SubscriptionId, TenantId};
+
+/// Watches the Azure health of your customers with your own application identity.
+#[derive(Debug, Parser)]
+#[command(name = "health-monitor", version, about, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 done, but something could not be read.
+
+Settings come from the environment and, below it, from the `Values` of local.settings.json (or --settings FILE). To try
+everything without Azure, start `demo`; while it runs (or after it), point the other commands at it:
+  --settings state/demo/local.settings.json";
+
+#[derive(Debug, Clone, Args)]
+struct Common {
+    /// Settings file, in the shape of local.settings.json; the environment wins
+    #[arg(long, global = true, value_name = "FILE", default_value = "local.settings.json")]
+    settings: PathBuf,
+    /// Print JSON for machines instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show everything, live, against a simulated Azure: no account, no configuration, no network
+    Demo(demo::Options),
+    /// Run the whole product in this process: pages, API, timer and queues
+    Serve {
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7071")]
+        listen: std::net::SocketAddr,
+    },
+    /// Poll customers now and say what changed
+    Poll {
+        /// Only these customers (tenant ids)
+        tenants: Vec<TenantId>,
+    },
+    /// Show the health of a customer
+    Health {
+        /// The customer's tenant id
+        tenant: TenantId,
+        /// Only this subscription
+        #[arg(long, value_name = "ID")]
+        subscription: Option<SubscriptionId>,
+        /// Read Azure now, before answering
+        #[arg(long, requires = "subscription")]
+        refresh: bool,
+    },
+    /// List the customers, each with its health in one word
+    Customers,
+    /// List incidents: each tracking id over all customers
+    Incidents {
+        /// Resolved ones too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Make an invite and print its link
+    Invite {
+        /// What to call the customer
+        label: String,
+        /// Only this tenant may use it
+        #[arg(long, value_name = "ID")]
+        tenant: Option<TenantId>,
+        /// How many days the link works
+        #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..=365))]
+        days: u16,
+    },
+    /// Check the set-up from end to end and say what to mend
+    Doctor,
+    /// Build target/package: what `func start` and `func azure functionapp publish` take
+    Package {
+        /// Where to put it
+        #[arg(long, value_name = "DIR", default_value = "target/package")]
+        out: PathBuf,
+        /// Take this handler instead of building one
+        #[arg(long, value_name = "FILE")]
+        handler: Option<PathBuf>,
+    },
+    /// Run the simulated Azure alone, for integration tests of your own
+    #[cfg(feature = "sandbox")]
+    Sandbox(demo::SandboxOptions),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { common, command } = Cli::parse();
+    let done = match command {
+        Command::Demo(options) => demo::run(options).await,
+        Command::Serve { listen } => run::serve(&common, listen).await,
+        Command::Poll { tenants } => run::poll(&common, tenants).await,
+        Command::Health { tenant, subscription, refresh } => ask::health(&common, tenant, subscription, refresh).await,
+        Command::Customers => ask::customers(&common).await,
+        Command::Incidents { all } => ask::incidents(&common, all).await,
+        Command::Invite { label, tenant, days } => ask::invite(&common, label, tenant, days).await,
+        Command::Doctor => doctor::run(&common).await,
+        Command::Package { out, handler } => run::package(&common, &out, handler.as_deref()),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(options) => demo::sandbox(options).await,
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            let faulty_input = error.is::<health_monitor::settings::Faults>() || error.is::<output::WrongInput>();
+            eprintln!("health-monitor: {error:#}");
+            ExitCode::from(if faulty_input { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Commands that do work: serve, poll, package.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use health_monitor::hosts::standalone;
+use health_monitor::model::TenantId;
+use health_monitor::{package, poll};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use crate::Common;
+use crate::output::{self, WITH_GAPS, WrongInput};
+
+/// Customers polled at once.
+const IN_FLIGHT: usize = 8;
+
+pub async fn serve(common: &Common, listen: SocketAddr) -> anyhow::Result<ExitCode> {
+    output::log_to_stdout();
+    let app = output::app(common)?;
+    let host = standalone::Host::start(Arc::clone(&app), listen).await?;
+    tracing::info!(address = %host.local_addr(), public = %app.settings.public_base_url, "serving; Ctrl-C ends it");
+    standalone::asked_to_stop().await;
+    host.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn poll(common: &Common, tenants: Vec<TenantId>) -> anyhow::Result<ExitCode> {
+    let app = output::app(common)?;
+    let all: Vec<_> = poll::plan(&app).await?.into_iter().map(|message| message.tenant_id).collect();
+    if let Some(unknown) = tenants.iter().find(|tenant| !all.contains(tenant)) {
+        return Err(WrongInput(format!("{unknown} is no customer; `customers` lists them")).into());
+    }
+    let wanted = if tenants.is_empty() { all } else { tenants };
+    let progress = progress(wanted.len(), common.json);
+    let polls: Vec<_> = wanted
+        .into_iter()
+        .map(|tenant| {
+            let app = Arc::clone(&app);
+            async move { (tenant, poll::poll_tenant(&app, tenant).await) }
+        })
+        .collect();
+    let mut polls = futures_util::stream::iter(polls).buffer_unordered(IN_FLIGHT);
+    let (mut reports, mut failures) = (Vec::new(), Vec::new());
+    while let Some((tenant, outcome)) = polls.next().await {
+        progress.inc(1);
+        match outcome {
+            Ok(report) => reports.push(report),
+            Err(error) => failures.push((tenant, error)),
+        }
+    }
+    progress.finish_and_clear();
+    reports.sort_by_key(|report| report.tenant_id);
+
+    if common.json {
+        let failed: Vec<_> =
+            failures.iter().map(|(tenant, error)| json!({"tenantId": tenant, "error": error.to_string()})).collect();
+        output::json(&json!({"value": reports, "failed": failed}))?;
+    } else {
+        let mut table = output::table(&["Tenant", "Subscriptions read", "With gaps", "Transitions"]);
+        for report in &reports {
+            let numbers = [report.read, report.gaps, report.transitions].map(|number| number.to_string());
+            table.add_row([vec![report.tenant_id.to_string()], numbers.to_vec()].concat());
+        }
+        println!("{table}");
+        for (tenant, error) in &failures {
+            eprintln!("health-monitor: {tenant}: {error}");
+        }
+    }
+    Ok(match (failures.is_empty(), reports.iter().all(|report| report.gaps == 0)) {
+        (false, _) => ExitCode::FAILURE,
+        (true, false) => ExitCode::from(WITH_GAPS),
+        (true, true) => ExitCode::SUCCESS,
+    })
+}
+
+/// Progress on stderr, where a person can see it.
+fn progress(length: usize, json: bool) -> ProgressBar {
+    let bar = ProgressBar::new(length as u64);
+    if json || !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template("polling {bar:30} {pos}/{len} customers, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+pub fn package(common: &Common, out: &Path, handler: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let handler = match handler {
+        Some(handler) => handler.to_path_buf(),
+        None => package::build(root, None).context("the handler")?,
+    };
+    let report = package::assemble(out, &handler).context("the package")?;
+    package::check(out).map_err(|findings| {
+        let lines: Vec<_> = findings.iter().map(|finding| format!("\n  {finding}")).collect();
+        anyhow::anyhow!("{} is no package that func would take:{}", out.display(), lines.concat())
+    })?;
+    if common.json {
+        output::json(&json!({
+            "directory": report.directory,
+            "functions": report.functions,
+            "handlerBytes": report.handler_bytes,
+        }))?;
+    } else {
+        println!(
+            "{}: {} functions, handler of {:.1} MB",
+            report.directory.display(),
+            report.functions.len(),
+            report.handler_bytes as f64 / 1e6
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

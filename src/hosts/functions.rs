@@ -1,0 +1,131 @@
+//! The Azure Functions custom handler: HTTP passed through as it is, timers and queues as payloads on `POST /<function>`.
+
+mod payload;
+
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt as _, pin_mut};
+use tokio::net::TcpListener;
+use tracing::Instrument as _;
+use warp::filters::BoxedFilter;
+use warp::http::{StatusCode, header};
+use warp::reply::Response;
+use warp::{Buf, Filter as _};
+
+use super::front::front;
+use super::work::{self, DEADLINE, Failure, with_causes};
+use crate::api::problem::Problem;
+use crate::app::App;
+use crate::functions::{Function, Functions, Trigger};
+
+/// A queue message has 64 KiB at most; its text comes twice encoded, and again in the metadata.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Binds the port that the host has chosen. To be called before anything slow: the host knocks each 25 ms from the start.
+///
+/// # Errors
+/// When the port is taken.
+pub async fn bind(port: u16) -> std::io::Result<TcpListener> {
+    // The host always dials 127.0.0.1; nobody else may call, since the host has checked the keys.
+    TcpListener::bind(("127.0.0.1", port)).await
+}
+
+/// Serves until the process is killed, which the host does without a word at any moment.
+pub async fn serve(app: Arc<App>, listener: TcpListener) {
+    warp::serve(routes(&app)).incoming(listener).run().await;
+}
+
+/// Everything that the host may call.
+fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
+    // Readiness: any answer will do, at once.
+    let ready = warp::path::end().map(|| Response::new("ready\n".into()));
+    let functions = Arc::new(Functions::embedded());
+    let with_app = Arc::clone(app);
+    let called = warp::post()
+        .and(warp::path::param())
+        .and(warp::path::end())
+        .and(warp::header::optional("x-azure-functions-invocationid"))
+        .and(warp::body::stream())
+        .then(move |name: String, invocation: Option<String>, body| {
+            let (app, functions) = (Arc::clone(&with_app), Arc::clone(&functions));
+            async move {
+                let span = tracing::info_span!("invocation", function = name, invocation.id = invocation);
+                call(&app, &functions, &name, body).instrument(span).await
+            }
+        });
+    ready.or(called).unify().or(front(app, None)).unify().boxed()
+}
+
+async fn call<B: Buf, E>(
+    app: &Arc<App>,
+    functions: &Functions,
+    name: &str,
+    body: impl Stream<Item = Result<B, E>>,
+) -> Response {
+    let Some(function) = functions.named(name).filter(|function| !matches!(function.trigger, Trigger::Http { .. }))
+    else {
+        let detail = format!("There is no function {name:?} that is called with a payload.");
+        return Problem::new(StatusCode::NOT_FOUND, "unknown-function", "Unknown function", detail).into_response();
+    };
+    let body = match collect(body).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
+    };
+    let work = match payload::work(function, &body) {
+        Ok(work) => work,
+        Err(failure) => return failed(&failure),
+    };
+    match work::run(app, work, DEADLINE).await {
+        Ok(done) => {
+            tracing::info!(summary = done.summary, "done");
+            succeeded(function, done)
+        }
+        Err(failure) => failed(&failure),
+    }
+}
+
+async fn collect<B: Buf, E>(body: impl Stream<Item = Result<B, E>>) -> Result<Vec<u8>, Problem> {
+    pin_mut!(body);
+    let mut bytes = Vec::new();
+    while let Some(part) = body.next().await {
+        let mut part = part.map_err(|_| {
+            Problem::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", "The payload ended too early.")
+        })?;
+        if bytes.len() + part.remaining() > BODY_LIMIT {
+            let detail = format!("A payload has at most {BODY_LIMIT} bytes.");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail));
+        }
+        while part.has_remaining() {
+            let chunk = part.chunk();
+            bytes.extend_from_slice(chunk);
+            let length = chunk.len();
+            part.advance(length);
+        }
+    }
+    Ok(bytes)
+}
+
+/// Never empty, always this content type: the host hangs or fails on anything else ("functions-host" 3.5).
+fn succeeded(function: &Function, done: work::Done) -> Response {
+    let answer = payload::answer(function, done);
+    let mut response = Response::new(answer.to_string().into());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json; charset=utf-8"));
+    response
+}
+
+/// Any other status than 2xx makes the host try again, and at last set the message aside. The body is for people who look.
+fn failed(failure: &Failure) -> Response {
+    let (status, kind, title, detail) = match failure {
+        Failure::Malformed(why) => {
+            (StatusCode::BAD_REQUEST, "malformed-payload", "Malformed payload", format!("Not understood: {why}."))
+        }
+        Failure::Overdue(_) => {
+            (StatusCode::GATEWAY_TIMEOUT, "overdue", "Overdue", "The work took too long.".to_owned())
+        }
+        Failure::Poll(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed", "Failed", "The log says why.".to_owned()),
+    };
+    tracing::error!(error = with_causes(failure), "failed");
+    Problem::new(status, kind, title, detail).into_response()
+}

@@ -1,0 +1,136 @@
+//! What a timer or a queue message asks for, the same on every host.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::poll::{self, PollMessage};
+
+/// When we give a call up ourselves. It must be shorter than `functionTimeout` of host.json, since the host ends an overdue
+/// call by killing the process with all other calls in it; a test compares the two.
+pub const DEADLINE: Duration = Duration::from_secs(8 * 60);
+
+/// The queue of customers to poll.
+pub const POLLS: &str = "health-poll";
+
+/// A piece of work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Plan who is due.
+    PollTimer,
+    /// Poll one customer.
+    PollTenant(PollMessage),
+}
+
+/// What a piece of work left to be done and said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Messages for queues, each with the queue's name.
+    pub messages: Vec<(&'static str, String)>,
+    /// One line of what was done.
+    pub summary: String,
+}
+
+/// Why a piece of work was not done. It is to be done again by the host's own means.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The message is none of ours; doing it again will not help, so the host ends it as poison.
+    #[error("the message cannot be read: {0}")]
+    Malformed(String),
+    /// It took too long.
+    #[error("not done within {} s", .0.as_secs())]
+    Overdue(Duration),
+    /// The poll failed.
+    #[error(transparent)]
+    Poll(#[from] poll::Error),
+}
+
+impl Work {
+    /// The work of a timer function, or None when there is no such function.
+    pub fn of_timer(function: &str) -> Option<Self> {
+        (function == "PollTimer").then_some(Self::PollTimer)
+    }
+
+    /// The work that a message of a queue function asks for, or None when there is no such function.
+    ///
+    /// # Errors
+    /// [`Failure::Malformed`].
+    pub fn of_message(function: &str, text: &str) -> Option<Result<Self, Failure>> {
+        (function == "PollTenant").then(|| {
+            serde_json::from_str(text).map(Self::PollTenant).map_err(|error| Failure::Malformed(error.to_string()))
+        })
+    }
+
+    /// The function that this work belongs to.
+    pub fn function(&self) -> &'static str {
+        match self {
+            Self::PollTimer => "PollTimer",
+            Self::PollTenant(_) => "PollTenant",
+        }
+    }
+}
+
+/// Does it, within `limit` at most. Done twice, it gives the same.
+///
+/// # Errors
+/// [`Failure::Overdue`], [`Failure::Poll`].
+pub async fn run(app: &Arc<App>, work: Work, limit: Duration) -> Result<Done, Failure> {
+    tokio::time::timeout(limit, perform(app, work)).await.map_err(|_| Failure::Overdue(limit))?
+}
+
+async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
+    match work {
+        Work::PollTimer => {
+            let planned = poll::plan(app).await?;
+            let summary = format!("{} customers are due", planned.len());
+            let messages = planned.iter().map(|message| (POLLS, text(message))).collect();
+            Ok(Done { messages, summary })
+        }
+        Work::PollTenant(PollMessage { tenant_id, .. }) => match poll::poll_tenant(app, tenant_id.clone()).await {
+            Ok(report) => {
+                let summary = format!("polled {tenant_id}: {} transitions", report.transitions);
+                Ok(Done { messages: Vec::new(), summary })
+            }
+            // Removed since it was planned: there is nothing left to do, now or later.
+            Err(poll::Error::UnknownCustomer(_)) => {
+                Ok(Done { messages: Vec::new(), summary: format!("{tenant_id} is no customer any more") })
+            }
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+fn text(message: &PollMessage) -> String {
+    serde_json::to_string(message).expect("a message is ids only, which are always JSON")
+}
+
+/// An error with its causes, on one line: for logs.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_found_by_the_functions_name_and_its_message() {
+        assert_eq!(Work::of_timer("PollTimer"), Some(Work::PollTimer));
+        assert_eq!(Work::of_timer("PollTenant"), None);
+        let text = r#"{"tenantId":"11111111-1111-4111-8111-111111111111"}"#;
+        let work = Work::of_message("PollTenant", text).unwrap().unwrap();
+        assert_eq!(work.function(), "PollTenant");
+        assert!(Work::of_message("PollTimer", text).is_none());
+        for wrong in ["", "{}", "[]", "null", r#"{"tenantId":"x"}"#] {
+            let failure = Work::of_message("PollTenant", wrong).unwrap().unwrap_err();
+            assert!(matches!(failure, Failure::Malformed(_)), "{wrong}");
+        }
+    }
+}

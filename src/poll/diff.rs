@@ -1,0 +1,95 @@
+//! Snapshot and reading to snapshot and transitions. Pure: no IO, no clock; the same in, the same out.
+//!
+//! What could not be read keeps its state and becomes a gap. What is missing from an answer is never resolved by that.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+
+use super::{diff_events, diff_resources};
+use crate::azure::reading::{Reading, Trouble};
+use crate::model::{
+    Gap, Snapshot, Source, SourceCoverage, SubscriptionId, TextHash, Timestamp, Transition, TransitionKind,
+};
+
+/// How long passing trouble goes untold: one slow answer of Azure is no news.
+const PASSING_TROUBLE: TimeDelta = TimeDelta::minutes(15);
+
+/// What follows from a reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diff {
+    /// The new snapshot. Its `unfiled` holds the transitions.
+    pub after: Snapshot,
+    /// What changed that matters, in a fixed order.
+    pub transitions: Vec<Transition>,
+    /// Texts that the new snapshot refers to and the old one did not: to be stored before it.
+    pub new_texts: BTreeSet<TextHash>,
+}
+
+/// Compares what we knew with what was read. `watched` are the customer's subscriptions now: what is known of others is
+/// dropped without a transition, since nothing happened to them.
+pub fn diff(before: &Snapshot, watched: &BTreeSet<SubscriptionId>, reading: &Reading, now: Timestamp) -> Diff {
+    let mut after = before.clone();
+    after.polled_at = now;
+    after.unfiled.clear();
+    after.coverage.retain(|id, _| watched.contains(id));
+
+    let mut transitions = diff_events::diff(before, &mut after, watched, reading, now);
+    transitions.extend(diff_resources::diff(before, &mut after, watched, reading, now));
+    transitions.extend(coverage(before, &mut after, watched, reading, now));
+
+    after.unfiled = transitions.iter().map(|transition| (transition.id, transition.clone())).collect();
+    let new_texts = texts(&after).difference(&texts(before)).map(|hash| (*hash).clone()).collect();
+    Diff { after, transitions, new_texts }
+}
+
+fn texts(snapshot: &Snapshot) -> BTreeSet<&TextHash> {
+    snapshot.events.values().flat_map(|record| record.contents.values()).flat_map(|content| content.texts()).collect()
+}
+
+/// Notes what was read and what was not.
+fn coverage(
+    before: &Snapshot,
+    after: &mut Snapshot,
+    watched: &BTreeSet<SubscriptionId>,
+    reading: &Reading,
+    now: Timestamp,
+) -> Vec<Transition> {
+    let mut transitions = Vec::new();
+    for (&id, read) in reading.subscriptions.iter().filter(|(id, _)| watched.contains(id)) {
+        let known = after.coverage.entry(id).or_default();
+        let mut note = |source: Source, coverage: &mut SourceCoverage, trouble: Option<&Trouble>| {
+            let was = coverage.clone();
+            *coverage = covered(&was, trouble, reading.started_at, now);
+            let kind = match (was.gap.is_some_and(|gap| gap.told), &coverage.gap) {
+                (false, Some(gap)) if gap.told => {
+                    Some(TransitionKind::CoverageLost { subscription_id: id, source, reason: gap.reason })
+                }
+                (true, None) => Some(TransitionKind::CoverageRestored { subscription_id: id, source }),
+                _ => None,
+            };
+            // What was read in full before this row of failures tells it from earlier ones.
+            let occurrence = was.read_at.map(|at| at.to_rfc3339()).unwrap_or_default();
+            transitions.extend(kind.map(|kind| Transition::new(before.tenant_id, kind, &occurrence, now, false)));
+        };
+        if let Some(events) = &read.events {
+            note(Source::Events, &mut known.events, events.trouble.as_ref());
+        }
+        if let Some(resources) = &read.resources {
+            note(Source::Resources, &mut known.resources, resources.trouble.as_ref());
+        }
+    }
+    transitions
+}
+
+fn covered(was: &SourceCoverage, trouble: Option<&Trouble>, started_at: Timestamp, now: Timestamp) -> SourceCoverage {
+    let Some(Trouble { reason, detail }) = trouble.cloned() else {
+        return SourceCoverage { read_at: was.read_at.max(Some(started_at)), tried_at: Some(now), gap: None };
+    };
+    let since = was.gap.as_ref().map_or(now, |gap| gap.since);
+    let told_before = was.gap.as_ref().is_some_and(|gap| gap.told);
+    // A subscription that was never read has lost nothing: its gap is shown, but is no transition.
+    let lost = was.read_at.is_some() && (!reason.is_passing() || now - since >= PASSING_TROUBLE);
+    let gap = Gap { reason, detail, since, told: told_before || lost };
+    SourceCoverage { read_at: was.read_at, tried_at: Some(now), gap: Some(gap) }
+}

@@ -1,0 +1,111 @@
+//! Writes what a poll found: texts first, then the snapshot that refers to them, then the timeline.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
+use crate::app::App;
+use crate::model::{Customer, Snapshot, SubscriptionAccess, TenantId, TextHash, Timeline, Transition};
+use crate::store::{self, Key, Month, Versioned};
+
+/// Texts written at once.
+const IN_FLIGHT: usize = 8;
+/// Rounds of read, change and write before a contended document is given up.
+const MAX_ROUNDS: u32 = 10;
+
+/// Stores texts that nothing referred to before. A text that is there already is the same text: its name is its hash.
+pub(super) async fn texts(
+    app: &App,
+    new: &BTreeSet<TextHash>,
+    texts: &BTreeMap<TextHash, String>,
+) -> Result<(), store::Error> {
+    // Collected first: a stream that holds the closure would not be `Send` for every lifetime.
+    let writes: Vec<_> = new
+        .iter()
+        .filter_map(|hash| Some((hash, texts.get(hash)?)))
+        .map(|(hash, text)| async move {
+            match app.store.create_bytes(&Key::Text(hash.clone()), Bytes::from(text.clone())).await {
+                Ok(_) | Err(store::Error::AlreadyExists { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+        .collect();
+    futures_util::stream::iter(writes).buffer_unordered(IN_FLIGHT).try_collect().await
+}
+
+/// Replaces the snapshot that the poll began with.
+pub(super) async fn snapshot(
+    app: &App,
+    before: Option<&Versioned<Snapshot>>,
+    after: &Snapshot,
+) -> Result<(), store::Error> {
+    let key = Key::Health(after.tenant_id);
+    match before {
+        Some(before) => app.store.replace(&key, before, after).await,
+        None => app.store.create(&key, after).await,
+    }
+}
+
+/// Adds transitions to the timeline of their months. One that is there already stays as it is.
+pub(super) async fn file(
+    app: &App,
+    tenant: TenantId,
+    transitions: impl Iterator<Item = &Transition>,
+) -> Result<(), store::Error> {
+    let mut months: BTreeMap<Month, Vec<&Transition>> = BTreeMap::new();
+    for transition in transitions {
+        months.entry(Month::of(transition.at)).or_default().push(transition);
+    }
+    for (month, transitions) in months {
+        let key = Key::Timeline(tenant, month);
+        settle(app, &key, |timeline: Option<&Timeline>| {
+            let mut filed = timeline.cloned().unwrap_or_default();
+            let before = filed.transitions.len();
+            for transition in &transitions {
+                filed.transitions.entry(transition.id).or_insert_with(|| (*transition).clone());
+            }
+            (filed.transitions.len() > before).then_some(filed)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// A subscription that was read is no longer propagating.
+pub(super) async fn confirm_access(app: &App, snapshot: &Snapshot) -> Result<(), store::Error> {
+    settle(app, &Key::Customer(snapshot.tenant_id), |customer: Option<&Customer>| {
+        let mut customer = customer?.clone();
+        let mut changed = false;
+        for (id, subscription) in &mut customer.subscriptions {
+            let read = snapshot.coverage.get(id).is_some_and(|coverage| coverage.events.read_at.is_some());
+            if read && subscription.access == SubscriptionAccess::Propagating {
+                subscription.access = SubscriptionAccess::Active;
+                changed = true;
+            }
+        }
+        changed.then_some(customer)
+    })
+    .await
+}
+
+/// Reads, changes and writes a document until nobody was faster. `change` gives None when there is nothing to do.
+async fn settle<T: store::Stored>(
+    app: &App,
+    key: &Key,
+    change: impl Fn(Option<&T>) -> Option<T>,
+) -> Result<(), store::Error> {
+    let mut round = 1;
+    loop {
+        let before: Option<Versioned<T>> = app.store.read(key).await?;
+        let Some(after) = change(before.as_ref().map(|before| &before.value)) else { return Ok(()) };
+        let written = match &before {
+            Some(before) => app.store.replace(key, before, &after).await,
+            None => app.store.create(key, &after).await,
+        };
+        match written {
+            Err(store::Error::Conflict { .. } | store::Error::AlreadyExists { .. }) if round < MAX_ROUNDS => round += 1,
+            other => return other,
+        }
+    }
+}
