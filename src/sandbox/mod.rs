@@ -35,7 +35,7 @@ use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
 pub use authorization::{Role, RoleAssignment};
-pub use demo::{DEMO_OUTAGE, DEMO_TENANTS, DemoTimes};
+pub use demo::{DEMO_TENANTS, DemoTimes, demo_outage};
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
 pub use resource::Resource;
@@ -316,7 +316,9 @@ impl Shared {
         let id = state.world.fresh_id("request").to_string();
         let reply = match request.host {
             HostKind::Entra => entra::answer(self, state, request),
-            HostKind::Arm => arm::answer(self, state, request).with("x-ms-correlation-request-id", id.clone()),
+            HostKind::Arm => arm::answer(self, state, request)
+                .with("x-ms-correlation-request-id", id.clone())
+                .with("x-ms-ratelimit-remaining-subscription-reads", "249"),
         };
         state.keep_request(request, reply.status);
         reply.with("x-ms-request-id", id)

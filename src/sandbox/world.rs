@@ -299,6 +299,14 @@ impl World {
         id
     }
 
+    /// Moves a subscription to another tenant. As in Azure, all its role assignments are deleted by it.
+    pub fn transfer(&mut self, subscription: SubscriptionId, to: TenantId) {
+        if let Some(moved) = self.subscriptions.get_mut(&subscription) {
+            moved.tenant = to;
+            self.role_assignments.retain(|one| one.subscription != subscription);
+        }
+    }
+
     /// The id of the subscription of this name.
     pub fn subscription_named(&self, display_name: &str) -> Option<SubscriptionId> {
         self.subscriptions.values().find(|one| one.display_name == display_name).map(|one| one.id)

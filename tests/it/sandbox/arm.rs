@@ -177,3 +177,41 @@ async fn a_new_role_assignment_takes_effect_after_its_time_or_its_reads() {
     azure.clock.advance(Duration::from_secs(1));
     assert_eq!(status().await, 200);
 }
+
+#[tokio::test]
+async fn a_subscription_that_moved_names_its_new_tenant_and_forgot_all_roles() {
+    let azure = Azure::start_in(with_events).await;
+    let token = azure.app_token().await;
+    assert_eq!(azure.get(&azure.events_path(""), &token).await.0, 200);
+    let other = azure.sandbox.change(|world| {
+        let other = world.tenant("Adventure Works");
+        world.transfer(azure.subscription, other);
+        other
+    });
+    let response = azure.arm(Method::GET, &azure.events_path(""), &token, None).await;
+    assert_eq!(response.status(), 401);
+    let challenge = response.headers()["www-authenticate"].to_str().expect("text");
+    assert!(challenge.contains(&format!("https://login.windows.net/{other}\"")), "{challenge}");
+    let contoso = azure.tenant;
+    azure.sandbox.change(|world| {
+        assert!(world.role_assignments.is_empty());
+        world.subscriptions.get_mut(&azure.subscription).expect("made").tenant = contoso;
+    });
+    assert_eq!(azure.get(&azure.events_path(""), &token).await.0, 403, "its roles do not come back");
+}
+
+#[tokio::test]
+async fn a_missing_or_unknown_api_version_is_refused() {
+    let azure = Azure::start_in(with_events).await;
+    let token = azure.app_token().await;
+    let events = azure.in_subscription("/providers/Microsoft.ResourceHealth/events");
+    for (path, code) in [
+        (events.clone(), "MissingApiVersionParameter"),
+        (format!("{events}?api-version=2018-07-01"), "InvalidResourceType"),
+        ("/subscriptions?api-version=2025-05-01".to_owned(), "InvalidResourceType"),
+        ("/subscriptions/not-a-guid?api-version=2022-12-01".to_owned(), "InvalidSubscriptionId"),
+    ] {
+        let (status, body) = azure.get(&path, &token).await;
+        assert_eq!((status.as_u16(), body["error"]["code"].as_str()), (400, Some(code)), "{path}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The simulated Azure keeps to the references.
 
 mod arm;
+mod browser;
 mod entra;
 mod graph;
 mod health;
@@ -15,7 +16,7 @@ use health_monitor::model::{ObjectId, SubscriptionId, TenantId};
 use health_monitor::outside::http_client;
 use health_monitor::sandbox::visitor::{Page, Visitor};
 use health_monitor::sandbox::{
-    DEMO_OUTAGE, Event, Fault, GraphTimes, HostKind, IdTokenTamper, Resource, Role, Sandbox, World,
+    Event, Fault, GraphTimes, HostKind, IdTokenTamper, Resource, Role, Sandbox, World, demo_outage,
 };
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};

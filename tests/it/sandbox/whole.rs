@@ -50,12 +50,10 @@ async fn the_demo_tells_its_story_by_the_clock() {
     world.onboarded(works);
     let clock = TestClock::new();
     let sandbox = Sandbox::start(world, clock.clone()).await.expect("free ports");
+    let id = demo_outage(clock.time());
     let outage = || {
         sandbox.change(|world| {
-            world
-                .events
-                .get(DEMO_OUTAGE)
-                .map(|event| (event.status.clone(), event.subscriptions.len(), event.updates.len()))
+            world.events.get(&id).map(|event| (event.status.clone(), event.subscriptions.len(), event.updates.len()))
         })
     };
     let broken = || {
