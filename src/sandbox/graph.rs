@@ -194,9 +194,9 @@ fn table(world: &World, name: &str, subscriptions: &[SubscriptionId]) -> Vec<Val
     match name {
         "servicehealthresources" => {
             let oldest = world.now() - TimeDelta::days(EVENT_DAYS);
+            let events = world.graph.stale_events.as_ref().unwrap_or(&world.events);
             let rows = subscriptions.iter().flat_map(|id| {
-                let here = world
-                    .events
+                let here = events
                     .values()
                     .filter(move |event| event.subscriptions.contains_key(id) && event.last_update_in(*id) >= oldest);
                 here.map(move |event| event_row(world, event, *id, &tenant(id)))

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::event::Event;
 use crate::model::{ObjectId, SubscriptionId, TenantId, Timestamp};
 
 /// What is done to the next ID tokens, to prove that they are refused.
@@ -189,6 +190,8 @@ pub struct GraphSwitches {
     pub quota: Option<u32>,
     /// Subscriptions that are missing in every answer, though they may be read.
     pub drops: BTreeSet<SubscriptionId>,
+    /// Events as Resource Graph still sees them, while it lags behind ([`World::graph_lags`](super::World::graph_lags)).
+    pub stale_events: Option<BTreeMap<String, Event>>,
     pub(super) windows: BTreeMap<ObjectId, (Timestamp, u32)>,
 }
 
@@ -201,6 +204,7 @@ impl Default for GraphSwitches {
             payload_limit: 16_777_216,
             quota: None,
             drops: BTreeSet::new(),
+            stale_events: None,
             windows: BTreeMap::new(),
         }
     }

@@ -393,7 +393,12 @@ impl World {
         }
     }
 
-    /// Adds a resource to the subscription in its id.
+    /// From now on Resource Graph shows the events as they are now, until `graph.stale_events` is taken away.
+    pub fn graph_lags(&mut self) {
+        self.graph.stale_events = Some(self.events.clone());
+    }
+
+    /// Adds a resource to a subscription.
     pub fn resource(&mut self, subscription: SubscriptionId, resource: Resource) {
         self.resources.entry(subscription).or_default().push(resource);
     }

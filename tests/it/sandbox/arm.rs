@@ -215,3 +215,49 @@ async fn a_missing_or_unknown_api_version_is_refused() {
         assert_eq!((status.as_u16(), body["error"]["code"].as_str()), (400, Some(code)), "{path}");
     }
 }
+
+#[tokio::test]
+async fn subscriptions_come_in_pages_and_only_those_that_may_be_read() {
+    let azure = Azure::start_in(|world| {
+        let tenant = world.tenant_named("Contoso").expect("made");
+        let owner = world.users.keys().copied().next().expect("Olivia");
+        for number in 1..=4 {
+            let subscription = world.subscription(tenant, &format!("More {number}"));
+            if number > 1 {
+                world.assign(subscription, owner, Role::Reader);
+            }
+        }
+        world.arm.page_size = 3;
+    })
+    .await;
+    let user = azure.user_token(OLIVIA).await;
+    let (_, first) = azure.get("/subscriptions?api-version=2022-12-01", &user).await;
+    let next = first["nextLink"].as_str().expect("a second page");
+    let (_, second) = azure.get(next, &user).await;
+    assert!(second.get("nextLink").is_none());
+    let rows = [&first, &second].map(|page| page["value"].as_array().expect("rows").len());
+    assert_eq!(rows, [3, 1]);
+}
+
+#[tokio::test]
+async fn permissions_tell_who_may_assign_roles() {
+    let azure = Azure::start_in(|world| {
+        let tenant = world.tenant_named("Contoso").expect("made");
+        let subscription = world.subscription_named("Production").expect("made");
+        let contributor = world.user(tenant, "Carla Contributor");
+        world.assign(subscription, contributor, Role::Contributor);
+    })
+    .await;
+    let path = azure.in_subscription("/providers/Microsoft.Authorization/permissions?api-version=2022-04-01");
+    let olivia = azure.user_token(OLIVIA).await;
+    let (_, owner) = azure.get(&path, &olivia).await;
+    assert_eq!((&owner["value"][0]["actions"], &owner["value"][0]["notActions"]), (&json!(["*"]), &json!([])));
+    let carla = azure.user_token("carla.contributor@contoso.example").await;
+    let (_, contributor) = azure.get(&path, &carla).await;
+    assert!(contributor["value"][0]["notActions"].to_string().contains("Microsoft.Authorization/*/Write"));
+    // What the list says is what happens.
+    let principal = azure.sandbox.change(|world| world.service_principal(azure.tenant)).expect("consented");
+    let path = azure.assignment_path("11111111-1111-4111-8111-111111111111");
+    assert_eq!(azure.arm(Method::PUT, &path, &carla, Some(&azure.assignment(principal))).await.status(), 403);
+    assert_eq!(azure.arm(Method::PUT, &path, &olivia, Some(&azure.assignment(principal))).await.status(), 201);
+}

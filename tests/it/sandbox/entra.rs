@@ -281,3 +281,55 @@ async fn consent_after_a_withdrawal_makes_another_service_principal() {
     azure.code(OLIVIA).await;
     assert_ne!(claims(&azure.app_token().await)["oid"], first);
 }
+
+#[tokio::test]
+async fn a_guest_signs_in_as_another_user_of_the_same_name() {
+    const ADA: &str = "ada.admin@adventureworks.example";
+    let azure = Azure::start_in(|world| {
+        let home = world.tenant("Adventure Works");
+        world.user(home, "Ada Admin");
+        let tenant = world.tenant_named("Contoso").expect("made");
+        world.guest(tenant, "Ada Admin", ADA);
+    })
+    .await;
+    let code = azure.code(ADA).await;
+    let (_, body) = azure.redeem(&code, &[]).await;
+    let guest = claims(body["id_token"].as_str().expect("an ID token"));
+    assert_eq!((&guest["tid"], &guest["acct"]), (&json!(azure.tenant), &json!(1)));
+    let home = azure.sandbox.change(|world| world.users.values().find(|one| one.upn == ADA && !one.guest).cloned());
+    assert_ne!(guest["oid"], json!(home.expect("made").object_id));
+}
+
+#[tokio::test]
+async fn a_form_that_posts_itself_carries_the_code_outside_of_addresses() {
+    let azure = Azure::start().await;
+    let url = azure.authorize_url(&azure.tenant.to_string(), |fields| {
+        fields.retain(|(key, _)| *key != "response_mode" && *key != "redirect_uri");
+        fields.push(("response_mode", "form_post".to_owned()));
+        // The port of localhost does not count.
+        fields.push(("redirect_uri", REDIRECT.replace("7071", "9")));
+    });
+    let page = azure.sign_in_at(&url, OLIVIA).await;
+    assert_eq!((page.status, page.location()), (200, None));
+    let form = page.form("/api/consent/callback").expect("a form to the application");
+    assert_eq!(form.value("state"), Some("the-state"));
+    assert!(form.value("code").is_some());
+}
+
+#[tokio::test]
+async fn the_token_endpoint_throttles_and_breaks_on_order() {
+    let azure = Azure::start_in(with_events).await;
+    azure.sandbox.change(|world| {
+        world.fault(Fault::throttled(3).host(HostKind::Entra).path("/token").times(1));
+        world.fault(Fault::status(502).host(HostKind::Entra).path("/token").times(1));
+    });
+    let ask = async || azure.http.post(azure.entra(&format!("{}/oauth2/v2.0/token", azure.tenant))).send().await;
+    let throttled = ask().await.expect("an answer");
+    assert_eq!((throttled.status().as_u16(), throttled.headers()["retry-after"].as_bytes()), (429, b"3".as_slice()));
+    let body: Value = throttled.json().await.expect("JSON");
+    assert_eq!(body["error_codes"], json!([90_055]));
+    let broken = ask().await.expect("an answer");
+    assert_eq!(broken.status(), 502);
+    assert!(broken.text().await.expect("text").starts_with("<html>"), "a proxy speaks no JSON");
+    azure.app_token().await;
+}

@@ -46,6 +46,26 @@ async fn resource_graph_drops_what_may_not_be_read_without_a_word() {
 }
 
 #[tokio::test]
+async fn resource_graph_may_lag_behind_rest() {
+    let azure = Azure::start_in(with_events).await;
+    let token = azure.app_token().await;
+    azure.sandbox.change(|world| {
+        world.graph_lags();
+        let now = world.now();
+        world.change_event("NEW1-000", |event| event.resolve(now, "<p>over</p>"));
+    });
+    let graph = async || {
+        let (_, body) = azure.graph(&token, json!({"query": EVENTS})).await;
+        body["data"][0]["properties"]["Status"].clone()
+    };
+    assert_eq!(graph().await, "Active");
+    let (_, rest) = azure.get(&azure.events_path(""), &token).await;
+    assert_eq!(rest["value"][1]["properties"]["status"], "Resolved");
+    azure.sandbox.change(|world| world.graph.stale_events = None);
+    assert_eq!(graph().await, "Resolved");
+}
+
+#[tokio::test]
 async fn resource_graph_pages_only_with_an_id_and_keeps_its_limits() {
     let azure = Azure::start_in(with_events).await;
     let token = azure.app_token().await;
