@@ -2,6 +2,7 @@
 
 mod diff_laws;
 mod end_to_end;
+mod faults;
 mod functions_contract;
 #[cfg(feature = "lambda")]
 mod lambda_contract;
