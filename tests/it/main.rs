@@ -2,7 +2,10 @@
 
 mod diff_laws;
 mod faults;
+mod end_to_end;
 mod functions_contract;
+#[cfg(feature = "lambda")]
+mod lambda_contract;
 mod layout;
 mod polling;
 mod querying;
