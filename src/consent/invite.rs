@@ -1,7 +1,5 @@
 //! Invites: made by the partner, one tenant each, checked at every step.
 
-use chrono::TimeDelta;
-
 use super::sealed::random_text;
 use super::{Entry, Error, InviteFault};
 use crate::app::App;
@@ -12,7 +10,7 @@ use crate::store::{self, Key, Versioned};
 /// How often a change is tried again when somebody else changes the invite meanwhile.
 const TRIES: usize = 5;
 
-/// Makes an invite and gives its id and its link. The id is the link's secret.
+/// Makes an invite that lets one customer in until it expires, and gives its id and its link. The id is the link's secret.
 ///
 /// # Errors
 /// The store's.
@@ -20,15 +18,14 @@ pub async fn create(
     app: &App,
     label: &str,
     tenant: Option<TenantId>,
-    life: TimeDelta,
+    expires_at: Timestamp,
 ) -> Result<(String, String), store::Error> {
-    let now = app.clock.now();
     let id = random_text::<16>(app.random.as_ref());
     let invite = Invite {
         label: label.trim().chars().take(200).collect(),
         tenant_id: tenant,
-        created_at: now,
-        expires_at: now + life,
+        created_at: app.clock.now(),
+        expires_at,
         used: None,
     };
     app.store.create(&Key::Invite(id.clone()), &invite).await?;

@@ -97,9 +97,12 @@ impl Reply {
         let start = Bytes::copy_from_slice(&self.body.as_bytes()[..bytes_sent.min(self.body.len())]);
         let first = (!start.is_empty()).then_some(Ok(start));
         let broken = || std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "ordered fault");
+        let sends_something = first.is_some();
         let tail = async move {
-            // Lets the server send what it has before the connection breaks.
-            tokio::task::yield_now().await;
+            if sends_something {
+                // Lets the server send what it has before the connection breaks. Otherwise not even the head goes out.
+                tokio::task::yield_now().await;
+            }
             Err::<Bytes, _>(broken())
         };
         use futures_util::StreamExt as _;

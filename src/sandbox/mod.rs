@@ -34,6 +34,7 @@ use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
 pub use authorization::{Role, RoleAssignment};
+pub use demo::{DEMO_OUTAGE, DEMO_TENANTS, DemoTimes};
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
 pub use resource::Resource;

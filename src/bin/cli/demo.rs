@@ -184,7 +184,8 @@ fn person(sandbox: &Sandbox, name: &str) -> anyhow::Result<(TenantId, String)> {
     sandbox
         .change(|world| {
             let tenant = world.tenant_named(name)?;
-            Some((tenant, world.owner_of(tenant)?))
+            let owner = world.users.values().find(|user| user.tenant == tenant)?;
+            Some((tenant, owner.upn.clone()))
         })
         .with_context(|| format!("the sandbox has no {name}"))
 }

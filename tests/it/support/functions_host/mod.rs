@@ -135,6 +135,18 @@ impl FunctionsHost {
         self.inner.handler.kill().await;
     }
 
+    /// All that the handler wrote, once it wrote a line with this text.
+    pub async fn log_with(&self, text: &str) -> Vec<Line> {
+        for _ in 0..200 {
+            let log = self.log();
+            if log.iter().any(|line| line.text.contains(text)) {
+                return log;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("no line with {text:?} in {:?}", self.log());
+    }
+
     /// All that the handler wrote.
     pub fn log(&self) -> Vec<Line> {
         self.inner.handler.log()
