@@ -2,6 +2,7 @@
 
 mod diff_laws;
 mod functions_contract;
+mod infra;
 mod layout;
 mod polling;
 mod querying;
