@@ -1,5 +1,7 @@
 //! What is deployed names our settings, all that must be set and none that we do not read.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
