@@ -1,6 +1,7 @@
 //! Behaviour, through the public surface.
 
 mod diff_laws;
+mod faults;
 mod functions_contract;
 mod infra;
 mod layout;
