@@ -6,6 +6,7 @@ mod end_to_end;
 mod functions_contract;
 #[cfg(feature = "lambda")]
 mod lambda_contract;
+mod infra;
 mod layout;
 mod polling;
 mod querying;
