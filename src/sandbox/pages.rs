@@ -1,0 +1,123 @@
+//! The pages of the simulated sign-in, which a person can click through.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::world::{User, World};
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;background:#f2f2f2;margin:0;color:#1b1b1b}\
+main{max-width:30rem;margin:4rem auto;background:#fff;padding:2.5rem;box-shadow:0 2px 6px #0003}\
+h1{font-size:1.5rem;margin:.5rem 0 1rem}small{color:#666}\
+label{display:block;padding:.6rem;border:1px solid #ddd;margin:.4rem 0;cursor:pointer}\
+label:hover{background:#f7f7f7}fieldset{border:0;padding:0;margin:0 0 1rem}legend{padding:0}\
+.actions{display:flex;gap:.5rem;justify-content:flex-end;margin-top:1.5rem}\
+button{font:inherit;padding:.4rem 1.6rem;border:1px solid #888;background:#ececec;cursor:pointer}\
+button.main{background:#0067b8;border-color:#0067b8;color:#fff}\
+.mark{font-size:.8rem;letter-spacing:.05em;color:#8a4b00}";
+
+fn page(title: &str, content: &Markup) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (STYLE) }
+            }
+            body { main { p.mark { "SANDBOX: this is not Microsoft's sign-in" } (content) } }
+        }
+    }
+    .into_string()
+}
+
+/// Choose who you are, see what the application asks for, accept or cancel.
+pub(super) fn sign_in(world: &World, users: &[&User], hint: Option<&str>, action: &str) -> String {
+    let application = &world.application;
+    let hinted = |user: &User| hint.is_some_and(|hint| hint.eq_ignore_ascii_case(&user.upn));
+    let any_hinted = users.iter().any(|user| hinted(user));
+    let tenant = |user: &User| world.tenants.get(&user.tenant).map(|tenant| tenant.display_name.clone());
+    page(
+        "Sign in",
+        &html! {
+            h1 { "Permissions requested" }
+            p { strong { (application.display_name) } br; small { (application.publisher) } }
+            p { "This application would like to:" }
+            ul {
+                li { "Access Azure Resource Manager as you (user_impersonation)" }
+                li { "View your basic profile" }
+            }
+            form method="post" action=(action) {
+                fieldset {
+                    legend { "Sign in as" }
+                    @for (index, user) in users.iter().enumerate() {
+                        label {
+                            input type="radio" name="user" value=(user.upn) required
+                                checked[hinted(user) || (!any_hinted && index == 0)];
+                            " " (user.display_name) " "
+                            small { (user.upn) ", " (tenant(user).unwrap_or_default()) @if user.guest { ", guest" } }
+                        }
+                    }
+                    @if users.is_empty() { p { "Nobody is known in this tenant." } }
+                }
+                label {
+                    input type="checkbox" name="organization" value="yes";
+                    " Consent on behalf of your organization (administrators only)"
+                }
+                div.actions {
+                    button type="submit" name="action" value="cancel" formnovalidate { "Cancel" }
+                    button.main type="submit" name="action" value="accept" { "Accept" }
+                }
+            }
+        },
+    )
+}
+
+/// The user may not consent; leaving the page tells the application that access was denied.
+pub(super) fn admin_needed(world: &World, user: &User, action: &str) -> String {
+    let application = &world.application;
+    page(
+        "Need admin approval",
+        &html! {
+            h1 { "Need admin approval" }
+            p { strong { (application.display_name) } br; small { (application.publisher) } }
+            p {
+                (application.display_name) " needs permission to access resources in your organization that only an admin can "
+                "grant. Please ask an admin to grant permission to this app before you can use it."
+            }
+            p { small { "Signed in as " (user.upn) ". AADSTS90094" } }
+            p { a href=(action) { "Have an admin account? Sign in with that account" } }
+            form method="post" action=(action) {
+                div.actions {
+                    button type="submit" name="action" value="cancel" {
+                        "Return to the application without granting consent"
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// Entra's own refusal: nothing goes back to the application.
+pub(super) fn refused(code: u32, text: &str) -> String {
+    page(
+        "Sign in",
+        &html! {
+            h1 { "Sorry, but we’re having trouble signing you in." }
+            p { "AADSTS" (code) ": " (text) }
+        },
+    )
+}
+
+/// `response_mode=form_post`: a form that sends itself.
+pub(super) fn form_post(target: &str, fields: &[(String, String)]) -> String {
+    page(
+        "Working...",
+        &html! {
+            form method="post" action=(target) {
+                @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
+                div.actions { button.main type="submit" { "Continue" } }
+            }
+            script { "document.forms[0].submit()" }
+        },
+    )
+}

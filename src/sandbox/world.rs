@@ -1,0 +1,616 @@
+//! The world that the simulated Azure shows: tenants, users, the application, subscriptions, and the switches for odd behaviour.
+//! A world is deterministic: the same seed and the same names give the same ids.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use chrono::TimeZone as _;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::authorization::{Role, RoleAssignment};
+use super::event::Event;
+use super::faults::Fault;
+use super::resource::Resource;
+use super::script::Script;
+use crate::model::{ClientId, ObjectId, SubscriptionId, TenantId, Timestamp};
+
+/// The tenant in which all personal Microsoft accounts live.
+pub const PERSONAL_TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+/// Everything that the sandbox knows. Change it before the start or with [`Sandbox::change`](super::Sandbox::change).
+#[derive(Debug)]
+pub struct World {
+    /// Ids derive from it.
+    pub seed: u64,
+    /// The partner's multi-tenant application.
+    pub application: Application,
+    /// Tenants by id.
+    pub tenants: BTreeMap<TenantId, Tenant>,
+    /// Users; a guest is a user of its own in each tenant, as in Entra.
+    pub users: BTreeMap<ObjectId, User>,
+    /// Subscriptions by id.
+    pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    /// Resources by subscription.
+    pub resources: BTreeMap<SubscriptionId, Vec<Resource>>,
+    /// Service Health events by tracking id.
+    pub events: BTreeMap<String, Event>,
+    /// Role assignments. They really decide who may read what.
+    pub role_assignments: Vec<RoleAssignment>,
+    /// How Entra behaves.
+    pub entra: EntraSwitches,
+    /// How Resource Manager behaves.
+    pub arm: ArmSwitches,
+    /// How Resource Health behaves.
+    pub health: HealthSwitches,
+    /// How Resource Graph behaves.
+    pub graph: GraphSwitches,
+    /// Faults on order, first match wins.
+    pub faults: Vec<Fault>,
+    pub(super) script: Script,
+    now: Timestamp,
+    counter: u64,
+}
+
+/// The application registration of the partner.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// Application (client) id.
+    pub client_id: ClientId,
+    /// The name on the consent page.
+    pub display_name: String,
+    /// The partner's name on the consent page.
+    pub publisher: String,
+    /// The partner's tenant.
+    pub home: TenantId,
+    /// Client secrets; all that have not expired are accepted.
+    pub secrets: Vec<ClientSecret>,
+    /// Registered redirect URIs, compared exactly (the port of `http://localhost` is ignored).
+    pub redirect_uris: Vec<String>,
+}
+
+/// A client secret.
+#[derive(Clone)]
+pub struct ClientSecret {
+    /// The value.
+    pub value: String,
+    /// When it ends. None: never.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSecret").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// A tenant of Entra.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its name.
+    pub display_name: String,
+    /// Its domain, such as `contoso.example`.
+    pub domain: String,
+    /// False: only administrators may consent to applications.
+    pub users_may_consent: bool,
+    /// The service principal of the application, once consented.
+    pub service_principal: Option<ServicePrincipal>,
+    /// How often a service principal was made: each has an object id of its own.
+    generation: u32,
+}
+
+/// The application's copy in a tenant.
+#[derive(Debug, Clone)]
+pub struct ServicePrincipal {
+    /// Its object id in this tenant.
+    pub object_id: ObjectId,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Sign-in disabled by the customer.
+    pub disabled: bool,
+    /// An administrator consented for everybody.
+    pub consented_for_all: bool,
+    /// Users who consented for themselves.
+    pub consented: BTreeSet<ObjectId>,
+}
+
+/// A user in one tenant.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Object id in this tenant.
+    pub object_id: ObjectId,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Sign-in name.
+    pub upn: String,
+    /// Name for people.
+    pub display_name: String,
+    /// May consent for the whole tenant, and where users may not.
+    pub admin: bool,
+    /// At home in another tenant.
+    pub guest: bool,
+    /// Can pass a step-up to multi-factor authentication.
+    pub mfa_registered: bool,
+    /// Entra refuses the sign-in on its own page with this AADSTS code and text.
+    pub sign_in_refused: Option<(u32, String)>,
+}
+
+/// A subscription.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Its name.
+    pub display_name: String,
+    /// The tenant it belongs to.
+    pub tenant: TenantId,
+    /// `Enabled`, `Warned`, `PastDue`, `Disabled`, `Deleted`.
+    pub state: String,
+    /// Tags; not sent when empty.
+    pub tags: Map<String, Value>,
+}
+
+/// What is done to the next ID tokens, to prove that they are refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdTokenTamper {
+    /// Another application's token.
+    Audience(String),
+    /// Another issuer, the tenant as it was.
+    Issuer(String),
+    /// Another `tid`, the issuer as it was.
+    TenantClaim(String),
+    /// A genuine token of another tenant: `tid` and issuer fit each other.
+    ForeignTenant(TenantId),
+    /// A genuine token of a personal account, signed with the key pinned to that tenant.
+    PersonalAccount,
+    /// Another nonce.
+    Nonce(String),
+    /// No nonce.
+    NoNonce,
+    /// `alg: none`, no signature.
+    AlgNone,
+    /// HS256 with the public key's modulus as the secret.
+    Hs256,
+    /// A `kid` that the key set does not have.
+    UnknownKid,
+    /// Signed with the key that is pinned to another tenant.
+    PinnedKey,
+    /// The signature is broken.
+    BadSignature,
+    /// Ended an hour ago.
+    Expired,
+    /// Begins in an hour.
+    NotYetValid,
+    /// Another value of `ver`.
+    Version(String),
+    /// No ID token in the answer.
+    Missing,
+    /// No JWT at all.
+    Garbage,
+}
+
+/// How Entra behaves.
+#[derive(Debug, Clone)]
+pub struct EntraSwitches {
+    /// What is done to ID tokens.
+    pub tamper: Option<IdTokenTamper>,
+    /// How long after consent the token endpoint still says that there is no service principal.
+    pub replication_delay: Duration,
+    /// The AADSTS code for "no service principal here": 7000229 (default) or 700016.
+    pub missing_principal_code: u32,
+    /// Life of access tokens.
+    pub access_token_life: Duration,
+    /// Leaves `oid` out of app-only tokens.
+    pub app_token_without_oid: bool,
+    /// Puts another object id into app-only tokens.
+    pub app_token_oid: Option<ObjectId>,
+    /// Adds `refresh_in` to app-only token answers.
+    pub refresh_in: Option<Duration>,
+}
+
+impl Default for EntraSwitches {
+    fn default() -> Self {
+        Self {
+            tamper: None,
+            replication_delay: Duration::ZERO,
+            missing_principal_code: 7_000_229,
+            access_token_life: Duration::from_secs(4799),
+            app_token_without_oid: false,
+            app_token_oid: None,
+            refresh_in: None,
+        }
+    }
+}
+
+/// How Resource Manager behaves.
+#[derive(Debug, Clone)]
+pub struct ArmSwitches {
+    /// Rows per page of lists.
+    pub page_size: usize,
+    /// How long a new role assignment has no effect.
+    pub propagation_delay: Duration,
+    /// How many refused reads a new role assignment takes to come into effect.
+    pub propagation_reads: u32,
+    /// Writes by users need multi-factor authentication.
+    pub require_mfa: bool,
+    /// The refusal for want of multi-factor authentication carries the claims to ask for.
+    pub mfa_challenge: bool,
+    /// An identical PUT of a role assignment gives 409 instead of 200.
+    pub identical_put_conflicts: bool,
+    /// The next PUTs of role assignments that say `PrincipalNotFound`.
+    pub principal_not_found: u32,
+    /// How long a fresh service principal is unknown to writes that do not say `principalType`.
+    pub principal_fresh_for: Duration,
+    /// The most role assignments in one subscription.
+    pub role_assignment_limit: usize,
+}
+
+impl Default for ArmSwitches {
+    fn default() -> Self {
+        Self {
+            page_size: 100,
+            propagation_delay: Duration::ZERO,
+            propagation_reads: 0,
+            require_mfa: false,
+            mfa_challenge: true,
+            identical_put_conflicts: false,
+            principal_not_found: 0,
+            principal_fresh_for: Duration::from_secs(600),
+            role_assignment_limit: 4000,
+        }
+    }
+}
+
+/// How event and resource ids are spelled over REST.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EventIdSpelling {
+    /// `/providers/Microsoft.ResourceHealth/events/X`.
+    #[default]
+    Specified,
+    /// `Microsoft.ResourceHealth/events/X`.
+    Bare,
+    /// `/subscriptions/S/providers/Microsoft.ResourceHealth/events/X`.
+    Full,
+}
+
+/// How Resource Health behaves.
+#[derive(Debug, Clone)]
+pub struct HealthSwitches {
+    /// Rows per page of events.
+    pub event_page_size: usize,
+    /// Rows per page of availability statuses.
+    pub availability_page_size: usize,
+    /// The second and later pages are refused with 400 (a known fault of Azure).
+    pub later_pages_refused: bool,
+    /// The first page is empty and has a link to the next.
+    pub empty_first_page: bool,
+    /// `nextLink` leads to this host.
+    pub next_link_host: Option<String>,
+    /// Each event is listed twice, the second time with the next older `lastUpdateTime`.
+    pub duplicate_names: bool,
+    /// How ids are spelled.
+    pub id_spelling: EventIdSpelling,
+    /// Events that are not over have the mitigation time `0001-01-01T00:00:00` instead of none.
+    pub mitigation_year_one: bool,
+}
+
+impl Default for HealthSwitches {
+    fn default() -> Self {
+        Self {
+            event_page_size: 100,
+            availability_page_size: 100,
+            later_pages_refused: false,
+            empty_first_page: false,
+            next_link_host: None,
+            duplicate_names: false,
+            id_spelling: EventIdSpelling::default(),
+            mitigation_year_one: false,
+        }
+    }
+}
+
+/// How times are written in Resource Graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GraphTimes {
+    /// ISO 8601.
+    #[default]
+    Iso,
+    /// .NET ticks as text, as the official sample queries expect.
+    Ticks,
+}
+
+/// How Resource Graph behaves.
+#[derive(Debug, Clone)]
+pub struct GraphSwitches {
+    /// How times are written.
+    pub times: GraphTimes,
+    /// Property names of events in camelCase instead of PascalCase.
+    pub camel_case: bool,
+    /// Impacted regions carry their update texts. Not known of Azure, so off.
+    pub update_texts: bool,
+    /// The largest answer in bytes; a larger one is refused with `ResponsePayloadTooLarge`.
+    pub payload_limit: usize,
+    /// Queries per five seconds for one principal. None: no limit.
+    pub quota: Option<u32>,
+    /// Subscriptions that are missing in every answer, though they may be read.
+    pub drops: BTreeSet<SubscriptionId>,
+    pub(super) windows: BTreeMap<ObjectId, (Timestamp, u32)>,
+}
+
+impl Default for GraphSwitches {
+    fn default() -> Self {
+        Self {
+            times: GraphTimes::Iso,
+            camel_case: false,
+            update_texts: false,
+            payload_limit: 16_777_216,
+            quota: None,
+            drops: BTreeSet::new(),
+            windows: BTreeMap::new(),
+        }
+    }
+}
+
+impl World {
+    /// A world with the partner's tenant and application and nothing else. Its time is 2026-01-15T12:00:00Z until it is
+    /// started; then the sandbox's clock holds it.
+    pub fn new(seed: u64) -> Self {
+        let now = chrono::Utc.with_ymd_and_hms(2026, 1, 15, 12, 0, 0).single().expect("the date exists");
+        let application = Application {
+            client_id: Uuid::nil().into(),
+            display_name: "Azure Health Partner Monitor".to_owned(),
+            publisher: "Fabrikam Managed Services".to_owned(),
+            home: Uuid::nil().into(),
+            secrets: Vec::new(),
+            redirect_uris: Vec::new(),
+        };
+        let mut world = Self {
+            seed,
+            application,
+            tenants: BTreeMap::new(),
+            users: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            events: BTreeMap::new(),
+            role_assignments: Vec::new(),
+            entra: EntraSwitches::default(),
+            arm: ArmSwitches::default(),
+            health: HealthSwitches::default(),
+            graph: GraphSwitches::default(),
+            faults: Vec::new(),
+            script: Script::default(),
+            now,
+            counter: 0,
+        };
+        world.application.client_id = world.id("application").into();
+        world.application.secrets =
+            vec![ClientSecret { value: format!("sandbox~{}", world.id("secret").simple()), expires_at: None }];
+        let publisher = world.application.publisher.clone();
+        world.application.home = world.tenant(&publisher);
+        let home = world.application.home;
+        world.consent(home);
+        world
+    }
+
+    /// The time in this world: of the last request, or of the step of the script that is running.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(super) fn set_now(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    /// An id that is the same for the same seed and name.
+    pub fn id(&self, name: &str) -> Uuid {
+        Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("sandbox:{}:{name}", self.seed).as_bytes())
+    }
+
+    /// An id that was not given before, for codes and request ids.
+    pub(super) fn fresh_id(&mut self, kind: &str) -> Uuid {
+        self.counter += 1;
+        self.id(&format!("{kind}:{}", self.counter))
+    }
+
+    /// A secret of the application that is accepted: the first.
+    pub fn client_secret(&self) -> &str {
+        self.application.secrets.first().map_or("", |secret| &secret.value)
+    }
+
+    /// Registers a redirect URI.
+    pub fn redirect_uri(&mut self, uri: impl Into<String>) {
+        self.application.redirect_uris.push(uri.into());
+    }
+
+    /// Adds a tenant; its domain is its name in lower case without blanks, below `.example`.
+    pub fn tenant(&mut self, display_name: &str) -> TenantId {
+        let id: TenantId = self.id(&format!("tenant:{display_name}")).into();
+        let label: String =
+            display_name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+        let tenant = Tenant {
+            id,
+            display_name: display_name.to_owned(),
+            domain: format!("{label}.example"),
+            users_may_consent: true,
+            service_principal: None,
+            generation: 0,
+        };
+        self.tenants.insert(id, tenant);
+        id
+    }
+
+    /// The id of the tenant of this name.
+    pub fn tenant_named(&self, display_name: &str) -> Option<TenantId> {
+        self.tenants.values().find(|tenant| tenant.display_name == display_name).map(|tenant| tenant.id)
+    }
+
+    /// Adds a user. `name` becomes the sign-in name at the tenant's domain: "Olivia Owner" is `olivia.owner@...`.
+    pub fn user(&mut self, tenant: TenantId, display_name: &str) -> ObjectId {
+        let domain = self.tenants.get(&tenant).map_or("unknown.example", |tenant| &tenant.domain);
+        let upn = format!("{}@{domain}", display_name.to_lowercase().replace(' ', "."));
+        self.user_with_upn(tenant, display_name, &upn)
+    }
+
+    /// Adds a user with a sign-in name.
+    pub fn user_with_upn(&mut self, tenant: TenantId, display_name: &str, upn: &str) -> ObjectId {
+        let object_id: ObjectId = self.id(&format!("user:{tenant}:{upn}")).into();
+        let user = User {
+            object_id,
+            tenant,
+            upn: upn.to_owned(),
+            display_name: display_name.to_owned(),
+            admin: false,
+            guest: false,
+            mfa_registered: true,
+            sign_in_refused: None,
+        };
+        self.users.insert(object_id, user);
+        object_id
+    }
+
+    /// Adds a user of another tenant as a guest: the same sign-in name, an object id of its own.
+    pub fn guest(&mut self, tenant: TenantId, display_name: &str, upn: &str) -> ObjectId {
+        let id = self.user_with_upn(tenant, display_name, upn);
+        if let Some(user) = self.users.get_mut(&id) {
+            user.guest = true;
+        }
+        id
+    }
+
+    /// The sign-in name of a user; empty for an unknown one.
+    pub fn upn(&self, user: ObjectId) -> String {
+        self.users.get(&user).map(|user| user.upn.clone()).unwrap_or_default()
+    }
+
+    /// Adds a subscription, enabled.
+    pub fn subscription(&mut self, tenant: TenantId, display_name: &str) -> SubscriptionId {
+        let id: SubscriptionId = self.id(&format!("subscription:{tenant}:{display_name}")).into();
+        let subscription = Subscription {
+            id,
+            display_name: display_name.to_owned(),
+            tenant,
+            state: "Enabled".to_owned(),
+            tags: Map::new(),
+        };
+        self.subscriptions.insert(id, subscription);
+        id
+    }
+
+    /// The id of the subscription of this name.
+    pub fn subscription_named(&self, display_name: &str) -> Option<SubscriptionId> {
+        self.subscriptions.values().find(|one| one.display_name == display_name).map(|one| one.id)
+    }
+
+    /// The subscriptions of a tenant, in order of id.
+    pub fn subscriptions_of(&self, tenant: TenantId) -> Vec<SubscriptionId> {
+        self.subscriptions.values().filter(|one| one.tenant == tenant).map(|one| one.id).collect()
+    }
+
+    /// Gives a principal a role on a subscription, in effect at once.
+    pub fn assign(&mut self, subscription: SubscriptionId, principal: ObjectId, role: Role) {
+        let name = self.id(&format!("assignment:{subscription}:{principal}:{}", role.id()));
+        let is_user = self.users.contains_key(&principal);
+        let kind = if is_user { "User" } else { "ServicePrincipal" };
+        let now = self.now;
+        self.role_assignments.push(RoleAssignment::new(name, subscription, role.id(), principal, kind, now));
+    }
+
+    /// Takes every role on a subscription from a principal.
+    pub fn unassign(&mut self, subscription: SubscriptionId, principal: ObjectId) {
+        self.role_assignments.retain(|one| one.subscription != subscription || one.principal != principal);
+    }
+
+    /// Makes the application's service principal in a tenant, as consent by an administrator would; gives its object id.
+    pub fn consent(&mut self, tenant: TenantId) -> ObjectId {
+        let id = self.ensure_service_principal(tenant);
+        if let Some(principal) = self.tenants.get_mut(&tenant).and_then(|tenant| tenant.service_principal.as_mut()) {
+            principal.consented_for_all = true;
+        }
+        id
+    }
+
+    /// Consent, and the role Reader on every subscription of the tenant: what onboarding ends with.
+    pub fn onboarded(&mut self, tenant: TenantId) -> ObjectId {
+        let principal = self.consent(tenant);
+        for subscription in self.subscriptions_of(tenant) {
+            self.assign(subscription, principal, Role::Reader);
+        }
+        principal
+    }
+
+    /// Deletes the application's service principal in a tenant. Its role assignments stay, as orphans.
+    pub fn withdraw_consent(&mut self, tenant: TenantId) {
+        if let Some(tenant) = self.tenants.get_mut(&tenant) {
+            tenant.service_principal = None;
+        }
+    }
+
+    /// The object id of the application's service principal in a tenant.
+    pub fn service_principal(&self, tenant: TenantId) -> Option<ObjectId> {
+        Some(self.tenants.get(&tenant)?.service_principal.as_ref()?.object_id)
+    }
+
+    pub(super) fn ensure_service_principal(&mut self, tenant: TenantId) -> ObjectId {
+        if let Some(principal) = self.service_principal(tenant) {
+            return principal;
+        }
+        let generation = self.tenants.get(&tenant).map_or(0, |tenant| tenant.generation) + 1;
+        let object_id: ObjectId = self.id(&format!("service-principal:{tenant}:{generation}")).into();
+        let created_at = self.now;
+        if let Some(tenant) = self.tenants.get_mut(&tenant) {
+            tenant.generation = generation;
+            tenant.service_principal = Some(ServicePrincipal {
+                object_id,
+                created_at,
+                disabled: false,
+                consented_for_all: false,
+                consented: BTreeSet::new(),
+            });
+        }
+        object_id
+    }
+
+    /// Adds or replaces a Service Health event.
+    pub fn event(&mut self, event: Event) {
+        self.events.insert(event.tracking_id.clone(), event);
+    }
+
+    /// Changes an event. Nothing happens when there is none of this tracking id.
+    pub fn change_event(&mut self, tracking_id: &str, change: impl FnOnce(&mut Event)) {
+        if let Some(event) = self.events.get_mut(tracking_id) {
+            change(event);
+        }
+    }
+
+    /// Adds a resource to the subscription in its id.
+    pub fn resource(&mut self, subscription: SubscriptionId, resource: Resource) {
+        self.resources.entry(subscription).or_default().push(resource);
+    }
+
+    /// Changes the resource of this name in a subscription. Nothing happens when there is none.
+    pub fn change_resource(
+        &mut self,
+        subscription: SubscriptionId,
+        name: &str,
+        change: impl FnOnce(&mut Resource, Timestamp),
+    ) {
+        let now = self.now;
+        let resources = self.resources.get_mut(&subscription);
+        if let Some(resource) = resources.and_then(|all| all.iter_mut().find(|one| one.name == name)) {
+            change(resource, now);
+        }
+    }
+
+    /// Orders a fault.
+    pub fn fault(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    /// Plans a change of the world for a time after the start. It happens when the clock has passed it.
+    pub fn at(&mut self, after_start: Duration, change: impl FnOnce(&mut World) + Send + 'static) {
+        self.script.add(after_start, Box::new(change));
+    }
+}

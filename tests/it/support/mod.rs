@@ -1,0 +1,169 @@
+//! The real app over the sandbox, with time and randomness in the test's hand.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::TimeZone as _;
+use futures_util::future::BoxFuture;
+use health_monitor::app::App;
+use health_monitor::model::Timestamp;
+use health_monitor::outside::{Clock, Outside, Random, http_client};
+use health_monitor::sandbox::visitor::Visitor;
+use health_monitor::sandbox::{Sandbox, World};
+use health_monitor::settings::{Door, Settings};
+use health_monitor::store::Memory;
+use health_monitor::{api, pages};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use warp::Filter as _;
+
+/// A clock that stands still until a test moves it on. Waiting moves it on at once.
+#[derive(Debug)]
+pub struct TestClock {
+    now: Arc<Mutex<Timestamp>>,
+}
+
+impl TestClock {
+    /// 2026-01-15T12:00:00Z, the time at which a [`World`] is built too.
+    pub fn new() -> Arc<Self> {
+        let start = chrono::Utc.with_ymd_and_hms(2026, 1, 15, 12, 0, 0).single().expect("the date exists");
+        Arc::new(Self { now: Arc::new(Mutex::new(start)) })
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&self, by: Duration) {
+        *self.now.lock().expect("no holder panics") += by;
+    }
+
+    /// Now.
+    pub fn time(&self) -> Timestamp {
+        *self.now.lock().expect("no holder panics")
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        self.time()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let now = Arc::clone(&self.now);
+        Box::pin(async move {
+            *now.lock().expect("no holder panics") += duration;
+            tokio::task::yield_now().await;
+        })
+    }
+}
+
+/// The same bytes in every run, never the same twice in one.
+#[derive(Debug)]
+pub struct SeededRandom {
+    state: AtomicU64,
+}
+
+impl SeededRandom {
+    pub fn new(seed: u64) -> Arc<Self> {
+        Arc::new(Self { state: AtomicU64::new(seed) })
+    }
+}
+
+impl Random for SeededRandom {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(8) {
+            // SplitMix64: one addition, three mixing steps.
+            let mut word = self.state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+            word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            word ^= word >> 31;
+            chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// The app, wired as in production, over real loopback HTTP to a sandbox.
+pub struct TestApp {
+    pub app: Arc<App>,
+    pub sandbox: Sandbox,
+    pub clock: Arc<TestClock>,
+    pub backend: Arc<Memory>,
+    /// Where the app is served, without a slash at its end.
+    pub base: String,
+    server: JoinHandle<()>,
+}
+
+impl TestApp {
+    /// The app in a world. Anybody may onboard; use [`TestApp::start_with`] for other settings.
+    pub async fn start(world: World) -> Self {
+        Self::start_with(world, &[]).await
+    }
+
+    /// The app in a world, with settings of the test's own over the usual ones.
+    pub async fn start_with(world: World, settings: &[(&str, &str)]) -> Self {
+        Self::start_on(world, settings, TestClock::new(), Arc::new(Memory::default())).await
+    }
+
+    /// The app in a world, over a clock and documents that were there before: a restart.
+    pub async fn start_on(
+        mut world: World,
+        overrides: &[(&str, &str)],
+        clock: Arc<TestClock>,
+        backend: Arc<Memory>,
+    ) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = TcpListener::bind(any).await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        world.redirect_uri(format!("{base}/api/consent/callback"));
+        let secret = world.client_secret().to_owned();
+        let (tenant, client) = (world.application.home.to_string(), world.application.client_id.to_string());
+        let sandbox = Sandbox::start(world, clock.clone()).await.expect("two free ports");
+        let lookup = |name: &str| {
+            let own = overrides.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            own.or_else(|| {
+                Some(match name {
+                    "AZURE_TENANT_ID" => tenant.clone(),
+                    "AZURE_CLIENT_ID" => client.clone(),
+                    "AZURE_CLIENT_SECRET" => secret.clone(),
+                    "AZURE_AUTHORITY_HOST" => sandbox.authority_host().to_string(),
+                    "AZURE_RESOURCE_MANAGER_URL" => sandbox.resource_manager().to_string(),
+                    "PUBLIC_BASE_URL" => base.clone(),
+                    "PARTNER_NAME" => "Fabrikam Managed Services".to_owned(),
+                    "STATE_STORE_URL" => "memory:".to_owned(),
+                    "SESSION_KEYS" => "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned(),
+                    "ONBOARDING" => "open".to_owned(),
+                    _ => return None,
+                })
+            })
+        };
+        let settings = Settings::from_lookup(Door::Standalone, lookup).expect("the settings of the tests are right");
+        let outside = Outside {
+            clock: clock.clone(),
+            random: SeededRandom::new(1),
+            http: http_client().expect("a client"),
+            backend: backend.clone(),
+        };
+        let app = App::new(settings, outside);
+        let routes = api::routes(app.clone()).or(pages::routes(app.clone())).unify();
+        let server = tokio::spawn(warp::serve(routes).incoming(listener).run());
+        Self { app, sandbox, clock, backend, base, server }
+    }
+
+    /// An address of the app.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// A new browser.
+    pub fn visitor(&self) -> Visitor {
+        Visitor::new().expect("a client")
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
