@@ -3,7 +3,7 @@
 //! The rooms, in reading order: [`model`] (the words), [`settings`] and [`outside`] (what comes in), [`app`] (the parts,
 //! wired once), [`functions`] (the function.json files as data), [`azure`] (all that is said to Azure), [`store`]
 //! (documents), the uses [`consent`], [`poll`] and [`query`], what the world sees ([`api`], [`pages`]) and the [`hosts`].
-//! [`telemetry`] writes the logs.
+//! [`telemetry`] writes the logs, [`package`] makes the deployable package.
 
 pub mod api;
 pub mod app;
@@ -13,6 +13,7 @@ pub mod functions;
 pub mod hosts;
 pub mod model;
 pub mod outside;
+pub mod package;
 pub mod pages;
 pub mod poll;
 pub mod query;

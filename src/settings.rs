@@ -1,12 +1,15 @@
 //! Settings: every variable, read and checked once. Every fault is reported at once, never only the first.
 
+mod read;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 use url::Url;
 
+use self::read::Reader;
 use crate::azure::Cloud;
 use crate::model::{ClientId, TenantId};
 
@@ -188,6 +191,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("AzureWebJobsStorage", "UseDevelopmentStorage=true"),
     ("AzureWebJobsStorage__accountName", ""),
     ("AzureWebJobsStorage__clientId", ""),
+    ("AzureWebJobsStorage__blobServiceUri", ""),
     ("SESSION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
     ("POLL_SCHEDULE", "0 * * * * *"),
     ("PARTNER_API_KEYS", ""),
@@ -228,6 +232,7 @@ impl Settings {
         let public_base_url = reader.public_base_url();
         let store = reader.store(door);
         let session_keys = reader.session_keys(door);
+        reader.refuse_example_key(&session_keys, public_base_url.as_ref());
         let poll_schedule = reader.poll_schedule();
         let api_keys = reader.api_keys(door);
         let onboarding = reader.onboarding();
@@ -333,256 +338,4 @@ fn local_values(path: &std::path::Path) -> Result<std::collections::BTreeMap<Str
         return Err(fault("IsEncrypted: true".to_owned(), "IsEncrypted: false; decrypt with: func settings decrypt"));
     }
     Ok(local.values)
-}
-
-struct Reader<L> {
-    lookup: L,
-    faults: Vec<Fault>,
-}
-
-impl<L: Fn(&str) -> Option<String>> Reader<L> {
-    fn text(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
-    }
-
-    fn fault(&mut self, name: &str, found: impl Into<String>, expected: impl Into<String>) {
-        self.faults.push(Fault { name: name.to_owned(), found: found.into(), expected: expected.into() });
-    }
-
-    fn parsed<T: std::str::FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
-        let Some(text) = self.text(name) else {
-            self.fault(name, "nothing", expected);
-            return None;
-        };
-        let parsed = text.parse().ok();
-        if parsed.is_none() {
-            self.fault(name, format!("{text:?}"), expected);
-        }
-        parsed
-    }
-
-    fn identity(&mut self) -> Option<Identity> {
-        let tenant_id = self.parsed("AZURE_TENANT_ID", "the GUID of the partner's tenant");
-        let client_id = self.parsed("AZURE_CLIENT_ID", "the application (client) id of the multi-tenant registration");
-        let client_secret = self.text("AZURE_CLIENT_SECRET");
-        if client_secret.is_none() {
-            self.fault(
-                "AZURE_CLIENT_SECRET",
-                "nothing",
-                "the value (not the id) of a client secret of the application",
-            );
-        }
-        Some(Identity { tenant_id: tenant_id?, client_id: client_id?, client_secret: client_secret?.into() })
-    }
-
-    fn cloud(&mut self) -> Option<Cloud> {
-        let name = self.text("AZURE_CLOUD");
-        let Some(mut cloud) = Cloud::named(name.as_deref().unwrap_or("AzurePublic")) else {
-            self.fault(
-                "AZURE_CLOUD",
-                format!("{:?}", name.unwrap_or_default()),
-                "AzurePublic, AzureUSGovernment or AzureChina",
-            );
-            return None;
-        };
-        if let Some(url) = self.endpoint("AZURE_AUTHORITY_HOST") {
-            cloud.authority_host = url;
-        }
-        if let Some(url) = self.endpoint("AZURE_RESOURCE_MANAGER_URL") {
-            cloud.resource_manager = url;
-        }
-        Some(cloud)
-    }
-
-    /// An endpoint override: https anywhere, plain http only on loopback.
-    fn endpoint(&mut self, name: &str) -> Option<Url> {
-        let text = self.text(name)?;
-        match text.parse::<Url>() {
-            Ok(url) if is_secure_or_loopback(&url) => Some(url),
-            Ok(_) => {
-                self.fault(name, format!("{text:?}"), "an https address, or http on a loopback host");
-                None
-            }
-            Err(_) => {
-                self.fault(name, format!("{text:?}"), "an address such as https://login.microsoftonline.com");
-                None
-            }
-        }
-    }
-
-    fn public_base_url(&mut self) -> Option<Url> {
-        if self.text("PUBLIC_BASE_URL").is_none() {
-            return "http://localhost:7071".parse().ok();
-        }
-        self.endpoint("PUBLIC_BASE_URL")
-    }
-
-    fn store(&mut self, door: Door) -> Option<StoreSettings> {
-        const EXPECTED: &str = "file:<directory>, memory:, az://<container> or s3://<bucket>/<prefix>";
-        let text = self.text("STATE_STORE_URL").unwrap_or_else(|| "file:./state".to_owned());
-        if text == "memory:" {
-            return Some(StoreSettings::Memory);
-        }
-        if let Some(path) = text.strip_prefix("file:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            if !path.is_empty() {
-                return Some(StoreSettings::Directory(path.into()));
-            }
-        }
-        if let Some(container) = text.strip_prefix("az://") {
-            let container = container.trim_end_matches('/');
-            let valid = (3..=63).contains(&container.len())
-                && container.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-            if valid {
-                let account = self.storage_account()?;
-                return Some(StoreSettings::AzureBlob { container: container.to_owned(), account });
-            }
-        }
-        if let Some(rest) = text.strip_prefix("s3://") {
-            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            if !bucket.is_empty() {
-                let prefix = prefix.trim_matches('/').to_owned();
-                if cfg!(feature = "lambda") {
-                    return Some(StoreSettings::S3 { bucket: bucket.to_owned(), prefix });
-                }
-                let expected = "a store other than S3: this build has no S3 (cargo feature `lambda`)";
-                self.fault("STATE_STORE_URL", format!("{text:?}"), expected);
-                return None;
-            }
-        }
-        let _ = door;
-        self.fault("STATE_STORE_URL", format!("{text:?}"), EXPECTED);
-        None
-    }
-
-    fn storage_account(&mut self) -> Option<StorageAccount> {
-        const EXPECTED: &str = "a connection string with AccountName and AccountKey, or UseDevelopmentStorage=true";
-        if let Some(connection) = self.text("AzureWebJobsStorage") {
-            let part = |wanted: &str| {
-                connection.split(';').find_map(|part| {
-                    let (name, value) = part.split_once('=')?;
-                    name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
-                })
-            };
-            if part("UseDevelopmentStorage").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-                return Some(StorageAccount::Development);
-            }
-            let endpoint = part("BlobEndpoint").and_then(|text| text.parse().ok());
-            match (part("AccountName"), part("AccountKey")) {
-                (Some(account), Some(key)) => {
-                    return Some(StorageAccount::Key { account, key: key.into(), endpoint });
-                }
-                // The connection string is a secret: say only what it lacks.
-                (account, key) => {
-                    let found = match (account, key) {
-                        (None, None) => "neither AccountName nor AccountKey",
-                        (None, _) => "no AccountName",
-                        _ => "no AccountKey",
-                    };
-                    self.fault("AzureWebJobsStorage", found, EXPECTED);
-                    return None;
-                }
-            }
-        }
-        if let Some(account) = self.text("AzureWebJobsStorage__accountName") {
-            let client_id = self.text("AzureWebJobsStorage__clientId");
-            return Some(StorageAccount::ManagedIdentity {
-                account,
-                client_id,
-                endpoint: None,
-                identity_endpoint: None,
-            });
-        }
-        self.fault("AzureWebJobsStorage", "nothing", format!("{EXPECTED}, or set AzureWebJobsStorage__accountName"));
-        None
-    }
-
-    fn session_keys(&mut self, door: Door) -> Vec<SessionKey> {
-        const EXPECTED: &str =
-            "base64 of 32 random bytes, several separated by commas, such as from: openssl rand -base64 32";
-        let Some(text) = self.text("SESSION_KEYS") else {
-            // Standalone makes a key of its own beside its documents.
-            if door != Door::Standalone {
-                self.fault("SESSION_KEYS", "nothing", EXPECTED);
-            }
-            return Vec::new();
-        };
-        let mut keys = Vec::new();
-        for (index, part) in text.split([',', ' ']).filter(|part| !part.is_empty()).enumerate() {
-            match STANDARD.decode(part).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
-                Some(bytes) => keys.push(SessionKey(bytes)),
-                None => self.fault(
-                    "SESSION_KEYS",
-                    format!("an entry number {} that is something else", index + 1),
-                    EXPECTED,
-                ),
-            }
-        }
-        keys
-    }
-
-    fn poll_schedule(&mut self) -> String {
-        let schedule = self.text("POLL_SCHEDULE").unwrap_or_else(|| "0 * * * * *".to_owned());
-        if crate::functions::parse_schedule(&schedule).is_err() {
-            let expected = "an NCRONTAB expression of six fields, such as 0 * * * * * for each minute";
-            self.fault("POLL_SCHEDULE", format!("{schedule:?}"), expected);
-        }
-        schedule
-    }
-
-    fn api_keys(&mut self, door: Door) -> Vec<ApiKey> {
-        const EXPECTED: &str = "name:sha256hex, several separated by commas; the hash from: printf %s KEY | sha256sum";
-        let Some(text) = self.text("PARTNER_API_KEYS") else {
-            // The Functions host checks its own keys; standalone without keys serves loopback only.
-            if door == Door::Lambda {
-                self.fault("PARTNER_API_KEYS", "nothing", EXPECTED);
-            }
-            return Vec::new();
-        };
-        let mut keys = Vec::new();
-        for (index, part) in text.split(',').map(str::trim).filter(|part| !part.is_empty()).enumerate() {
-            let key = part.split_once(':').filter(|(name, hash)| {
-                !name.is_empty() && hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit())
-            });
-            match key {
-                Some((name, hash)) => {
-                    keys.push(ApiKey { name: name.to_owned(), sha256: hash.to_ascii_lowercase() });
-                }
-                None => {
-                    self.fault(
-                        "PARTNER_API_KEYS",
-                        format!("an entry number {} that is something else", index + 1),
-                        EXPECTED,
-                    );
-                }
-            }
-        }
-        keys
-    }
-
-    fn onboarding(&mut self) -> Option<Onboarding> {
-        match self.text("ONBOARDING").as_deref() {
-            None | Some("invite") => Some(Onboarding::Invite),
-            Some("open") => Some(Onboarding::Open),
-            Some(other) => {
-                let found = format!("{other:?}");
-                self.fault("ONBOARDING", found, "invite or open");
-                None
-            }
-        }
-    }
-}
-
-/// True for https, and for http on a loopback host.
-fn is_secure_or_loopback(url: &Url) -> bool {
-    match url.scheme() {
-        "https" => url.has_host(),
-        "http" => match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        },
-        _ => false,
-    }
 }

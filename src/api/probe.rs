@@ -1,6 +1,7 @@
 //! `Probe`: whether this process answers (`live`), and whether it could do its work (`ready`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use warp::Filter as _;
 use warp::filters::BoxedFilter;
@@ -10,6 +11,9 @@ use warp::reply::Response;
 use super::problem::Problem;
 use crate::app::App;
 use crate::store::Key;
+
+/// Who probes waits some seconds only, while our tries with Entra go on for longer.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `GET /api/probe/live` and `GET /api/probe/ready`.
 pub(super) fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
@@ -22,9 +26,21 @@ pub(super) fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
 async fn ready(app: Arc<App>) -> Response {
     let mut unusable = Vec::new();
     // One read of a document that need not be there: a listing would cost more with each customer.
-    if let Err(error) = app.store.read_bytes(&Key::Customer(app.settings.identity.tenant_id.clone())).await {
+    let partner = app.settings.identity.tenant_id;
+    if let Err(error) = app.store.read_bytes(&Key::Customer(partner)).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "the store is not usable");
         unusable.push("store");
+    }
+    match tokio::time::timeout(PATIENCE, app.azure.app_token(partner)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the credential is not usable");
+            unusable.push("credential");
+        }
+        Err(_) => {
+            tracing::warn!("the credential is not usable: Entra does not answer");
+            unusable.push("credential");
+        }
     }
     if unusable.is_empty() {
         return ok("ready");

@@ -1,7 +1,5 @@
 //! The door of the Azure Functions custom handler.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
 use health_monitor::app::App;
 use health_monitor::outside::Outside;
@@ -15,7 +13,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = hosts::functions::bind(port).await.with_context(|| format!("cannot listen on port {port}"))?;
     telemetry::init(&LogSettings::from_env()).map_err(anyhow::Error::from_boxed)?;
     let settings = Settings::from_env(Door::Functions)?;
-    let backend = Arc::new(store::Memory::default());
+    let backend = store::open(&settings.store).with_context(|| "cannot open the store")?;
     let app = App::new(settings, Outside::real(backend)?);
     hosts::functions::serve(app, listener).await;
     // The host never restarts a handler that ends with 0.

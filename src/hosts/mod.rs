@@ -3,6 +3,10 @@
 mod front;
 pub mod functions;
 pub mod gate;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 mod queue;
+#[cfg(feature = "lambda")]
+pub mod sqs;
 pub mod standalone;
 pub mod work;

@@ -97,6 +97,10 @@ async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRepo
         let now = app.clock.now();
         let known = before.as_ref().map_or_else(|| Snapshot::empty(tenant, now), |before| before.value.clone());
         let ask = plan::ask(&customer.value, &known, scope, now);
+        if ask.subscriptions.is_empty() {
+            // Nothing is due: another poll was faster, or the same message came twice.
+            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: gaps(&known), transitions: 0 });
+        }
         let reading = app.azure.read_health(token_tenant(&customer.value), &ask).await;
         let watched: BTreeSet<_> = customer.value.subscriptions.keys().copied().collect();
         let diff = diff::diff(&known, &watched, &reading, app.clock.now());
@@ -112,7 +116,7 @@ async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRepo
         let report = PollReport {
             tenant_id: tenant,
             read: reading.subscriptions.len(),
-            gaps: diff.after.coverage.values().filter(|c| c.events.gap.is_some() || c.resources.gap.is_some()).count(),
+            gaps: gaps(&diff.after),
             transitions: diff.transitions.len(),
         };
         tracing::info!(
@@ -126,6 +130,11 @@ async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRepo
         return Ok(report);
     }
     Err(Error::Contended(tenant))
+}
+
+/// Subscriptions that could not be read in full.
+fn gaps(snapshot: &Snapshot) -> usize {
+    snapshot.coverage.values().filter(|known| known.events.gap.is_some() || known.resources.gap.is_some()).count()
 }
 
 /// The tenant whose token opens the customer's subscriptions.

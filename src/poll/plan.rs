@@ -11,6 +11,8 @@ use crate::model::{Customer, Snapshot, SourceCoverage, SubscriptionId, Timestamp
 const FIRST_WINDOW: TimeDelta = TimeDelta::days(90);
 /// How far a later reading goes back before the last full one, against late publication.
 const OVERLAP: TimeDelta = TimeDelta::days(1);
+/// Events are read with every poll; what was read within this time was read by another delivery of the same message.
+const EVENTS_EVERY: TimeDelta = TimeDelta::seconds(1);
 /// How often the complete availability listing is read; virtual machines come with every sweep.
 const RESOURCES_EVERY: TimeDelta = TimeDelta::minutes(10);
 /// The longest pause between tries at something that keeps failing.
@@ -35,7 +37,7 @@ pub fn ask(customer: &Customer, snapshot: &Snapshot, scope: Scope, now: Timestam
             Scope::Now(only) if only == id => true,
             Scope::Now(_) => continue,
         };
-        let events = (forced || is_due(&coverage.events, TimeDelta::zero(), now)).then(|| AskEvents {
+        let events = (forced || is_due(&coverage.events, EVENTS_EVERY, now)).then(|| AskEvents {
             since: coverage.events.read_at.map_or(now - FIRST_WINDOW, |at| at - OVERLAP),
             listing: forced || coverage.events.read_at.is_none() || coverage.events.gap.is_some(),
             known: known_versions(snapshot, id),
@@ -61,7 +63,7 @@ fn known_versions(snapshot: &Snapshot, id: SubscriptionId) -> BTreeMap<TrackingI
 fn is_due(coverage: &SourceCoverage, every: TimeDelta, now: Timestamp) -> bool {
     let Some(tried_at) = coverage.tried_at else { return true };
     let pause = match &coverage.gap {
-        Some(gap) => ((tried_at - gap.since) / 2).min(LONGEST_PAUSE),
+        Some(gap) => ((tried_at - gap.since) / 2).clamp(EVENTS_EVERY, LONGEST_PAUSE),
         None => every,
     };
     now - tried_at >= pause

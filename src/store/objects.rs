@@ -33,15 +33,13 @@ pub type Memory = Objects<InMemory>;
 #[derive(Debug)]
 pub struct Objects<S> {
     store: S,
-    /// Whether the store wants its ETags in the quotes of HTTP. Ours have none, since listings and headers differ in it.
-    quotes: bool,
     /// Made when the store says that it is missing.
     container: Option<Container>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { store: InMemory::new(), quotes: false, container: None }
+        Self { store: InMemory::new(), container: None }
     }
 }
 
@@ -85,7 +83,7 @@ pub(super) fn azure_blob(container: &str, account: &StorageAccount) -> Result<Ob
     let store = builder.build().map_err(|error| Error::unavailable(doing(), error))?;
     let missing = Container::new(&endpoint, container, name, key, Arc::clone(store.credentials()), options)
         .map_err(|error| Error::unavailable(doing(), error))?;
-    Ok(Objects { store, quotes: true, container: Some(missing) })
+    Ok(Objects { store, container: Some(missing) })
 }
 
 /// Documents in a bucket of S3. Region and credentials are those that Lambda puts into the environment.
@@ -129,7 +127,7 @@ impl<S: ObjectStore> Objects<S> {
     /// A backend over a store that is reached by HTTP and whose container exists.
     #[cfg(feature = "lambda")]
     fn http(store: S) -> Self {
-        Self { store, quotes: true, container: None }
+        Self { store, container: None }
     }
 
     /// Does the work; when the store says that the container is missing, makes it and does the work again.
@@ -191,7 +189,7 @@ impl<S: ObjectStore> Backend for Objects<S> {
 
     async fn update(&self, path: &str, body: Bytes, etag: &ETag) -> Result<ETag, Error> {
         check_path(path)?;
-        let version = if self.quotes { format!("\"{etag}\"") } else { etag.0.clone() };
+        let version = format!("\"{etag}\"");
         let mode = PutMode::Update(UpdateVersion { e_tag: Some(version), version: None });
         match self.put(path, &body, mode).await {
             Ok(version) => version.ok_or_else(|| no_etag(path)),
@@ -232,6 +230,7 @@ impl<S: ObjectStore> Backend for Objects<S> {
     }
 }
 
+/// Our ETags have no quotes, since Azure's listings leave out those that its headers have.
 fn etag(text: String) -> ETag {
     ETag(text.trim_matches('"').to_owned())
 }

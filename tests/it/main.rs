@@ -1,9 +1,15 @@
 //! Behaviour, through the public surface.
 
 mod diff_laws;
+mod functions_contract;
+mod layout;
 mod onboarding;
 mod onboarding_attacks;
 mod onboarding_refusals;
+mod polling;
+mod querying;
 mod sandbox;
+mod standalone;
+mod store;
 mod support;
 mod tokens;

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use health_monitor::consent;
-use health_monitor::model::{
-    AccessMode, Customer, Invite, ObjectId, SubscriptionAccess, SubscriptionId, TenantId,
-};
+use health_monitor::model::{AccessMode, Customer, Invite, ObjectId, SubscriptionAccess, SubscriptionId, TenantId};
 use health_monitor::sandbox::visitor::{Choice, Page, Visitor};
 use health_monitor::sandbox::{Role, World};
 use health_monitor::store::{Backend as _, Folder, Key, Versioned};
@@ -148,9 +146,13 @@ async fn no_secret_is_ever_in_a_page_in_an_address_of_ours_in_the_store_or_in_th
     let secrets = case.app.sandbox.secrets();
     assert!(secrets.len() >= 4, "a client secret, a code and tokens");
     for secret in secrets {
-        for (place, text) in
-            [("page", &chooser.body), ("page", &done.body), ("store", &while_choosing), ("store", &after), ("log", &log)]
-        {
+        for (place, text) in [
+            ("page", &chooser.body),
+            ("page", &done.body),
+            ("store", &while_choosing),
+            ("store", &after),
+            ("log", &log),
+        ] {
             assert!(!text.contains(&secret), "a secret is in the {place}");
         }
     }
@@ -194,7 +196,8 @@ async fn a_tenant_in_the_link_may_be_an_id_or_a_domain() {
         let entra = visitor.get(&start).await.expect("an answer").location().expect("a redirect");
         assert!(entra.path().starts_with(&format!("/{}/", case.tenant)), "{tenant}: {entra}");
     }
-    let unknown = case.app.visitor().get(case.app.url("/api/consent/start?tenant=nobody.example")).await.expect("a page");
+    let unknown =
+        case.app.visitor().get(case.app.url("/api/consent/start?tenant=nobody.example")).await.expect("a page");
     assert_eq!(unknown.status, 400);
 }
 
@@ -326,10 +329,12 @@ async fn where_azure_wants_a_second_factor_one_more_sign_in_completes_the_grant(
         world.users.get_mut(&case.owner).expect("the owner").mfa_registered = true;
     });
     let mut visitor = case.app.visitor();
-    let refused = visitor.onboard(&case.app.url("/api/consent/start"), &case.upn, Choice::All).await.expect("all pages");
+    let refused =
+        visitor.onboard(&case.app.url("/api/consent/start"), &case.upn, Choice::All).await.expect("all pages");
     assert_eq!(refused.status, 403, "{}", refused.text());
     assert!(case.customer().await.is_none());
-    let link = refused.body.split("href=\"").find(|part| part.contains("/authorize?")).expect("the link to sign in again");
+    let link =
+        refused.body.split("href=\"").find(|part| part.contains("/authorize?")).expect("the link to sign in again");
     let link = link.split('"').next().expect("an end").replace("&amp;", "&");
     let sign_in = visitor.open(&link).await.expect("the sign-in page");
     let chooser = visitor.sign_in(&sign_in, &case.upn).await.expect("the chooser");

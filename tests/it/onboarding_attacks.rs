@@ -268,7 +268,8 @@ async fn over_tls_the_cookie_is_bound_to_the_host() {
     assert!(cookie.starts_with("__Host-") && cookie.contains("Path=/;") && cookie.contains("Secure"), "{cookie}");
     assert!(!cookie.contains("Domain"), "{cookie}");
     assert!(redirect.headers.contains_key("strict-transport-security"));
-    let refused = case.app.visitor().get(case.app.url("/api/consent/callback?error=access_denied")).await.expect("a page");
+    let refused =
+        case.app.visitor().get(case.app.url("/api/consent/callback?error=access_denied")).await.expect("a page");
     assert_eq!(refused.status, 403);
 }
 

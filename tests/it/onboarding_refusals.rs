@@ -194,9 +194,9 @@ async fn when_entra_or_azure_fails_the_page_says_so_and_the_next_try_works() {
         (Fault::status(502).host(HostKind::Entra).path("/token"), 502, "Azure did not answer as it should"),
         (Fault::html().host(HostKind::Entra).path("/token"), 502, "Azure did not answer as it should"),
         (Fault::throttled(120).host(HostKind::Entra).path("/token"), 503, "Azure is busy"),
-        (Fault::throttled(120).host(HostKind::ResourceManager).path("/subscriptions"), 503, "Azure is busy"),
-        (Fault::malformed_json().host(HostKind::ResourceManager).path("/subscriptions"), 502, "Azure did not answer"),
-        (Fault::close().host(HostKind::ResourceManager).path("/subscriptions"), 502, "Azure did not answer"),
+        (Fault::throttled(120).host(HostKind::Arm).path("/subscriptions"), 503, "Azure is busy"),
+        (Fault::malformed_json().host(HostKind::Arm).path("/subscriptions"), 502, "Azure did not answer"),
+        (Fault::close().host(HostKind::Arm).path("/subscriptions"), 502, "Azure did not answer"),
     ] {
         case.app.sandbox.change(|world| world.faults = vec![fault]);
         let page = case.choose(&mut case.app.visitor(), "/api/consent/start").await;

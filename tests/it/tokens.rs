@@ -90,7 +90,8 @@ async fn while_entra_fails_the_old_token_serves_and_entra_is_left_alone_as_long_
 
 #[tokio::test]
 async fn a_short_failure_of_entra_is_sat_out() {
-    let (app, tenant) = start(|world, _| world.fault(Fault::status(503).host(HostKind::Entra).path("/token").times(2))).await;
+    let (app, tenant) =
+        start(|world, _| world.fault(Fault::status(503).host(HostKind::Entra).path("/token").times(2))).await;
     app.app.azure.app_token(tenant).await.expect("the third try");
     assert_eq!(asked(&app), 3);
 }

@@ -15,7 +15,7 @@ use health_monitor::hosts::standalone::{self, Host};
 use health_monitor::model::{TenantId, Timeline, Transition, TransitionId, TransitionKind};
 use health_monitor::outside::SystemClock;
 use health_monitor::sandbox::visitor::{Choice, Visitor};
-use health_monitor::sandbox::{Sandbox, World};
+use health_monitor::sandbox::{DEMO_TENANTS, Sandbox, World};
 use health_monitor::settings::{Door, Settings};
 use health_monitor::store::{Key, Month};
 use health_monitor::{consent, poll, query};
@@ -25,10 +25,6 @@ use crate::output;
 
 /// The demo polls this often, so that things happen while one watches.
 const POLL_SCHEDULE: &str = "*/5 * * * * *";
-/// The customers that come in by themselves; the fourth is left for the person at the browser.
-const CUSTOMERS: [&str; 3] = ["Contoso", "Adventure Works", "Northwind Traders"];
-const NEWCOMER: &str = "Tailspin Toys";
-
 #[derive(Debug, Args)]
 pub struct Options {
     /// Where to listen
@@ -60,8 +56,8 @@ pub struct SandboxOptions {
 
 /// The settings that make a program of ours talk to a sandbox.
 fn values(sandbox: &Sandbox, base: &str, state: &Path) -> BTreeMap<&'static str, String> {
-    let (tenant, client, secret) = sandbox
-        .change(|world| (world.application.home_tenant, world.application.client_id, world.client_secret().to_owned()));
+    let (tenant, client, secret) =
+        sandbox.change(|world| (world.application.home, world.application.client_id, world.client_secret().to_owned()));
     BTreeMap::from([
         ("FUNCTIONS_WORKER_RUNTIME", "custom".to_owned()),
         ("AZURE_TENANT_ID", tenant.to_string()),
@@ -136,7 +132,8 @@ async fn ended(seconds: Option<u64>) {
 async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, settings: &Path) -> anyhow::Result<()> {
     let known: BTreeSet<TenantId> = poll::plan(app).await?.into_iter().map(|message| message.tenant_id).collect();
     let mut tenants = BTreeMap::new();
-    for name in CUSTOMERS {
+    let (customers, newcomer) = DEMO_TENANTS.split_at(DEMO_TENANTS.len() - 1);
+    for &name in customers {
         let (tenant, owner) = person(sandbox, name)?;
         let link = invite(app, name).await?;
         let page = Visitor::new()?.onboard(&link, &owner, Choice::All).await.context(name)?;
@@ -155,11 +152,12 @@ async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, settings: &Path) ->
         let health = query::customer_health(app, tenant).await?;
         println!("  polled {name}: {}, {} active events", output::word(&health.status), health.active_events.len());
     }
-    let (_, newcomer) = person(sandbox, NEWCOMER)?;
+    let newcomer = newcomer[0];
+    let (_, signs_in) = person(sandbox, newcomer)?;
     let customer = tenants.keys().next().map(ToString::to_string).unwrap_or_default();
     println!("\nWhere to look:");
-    println!("  come in as a new customer   {}", invite(app, NEWCOMER).await?);
-    println!("                              (sign in as {newcomer})");
+    println!("  come in as a new customer   {}", invite(app, newcomer).await?);
+    println!("                              (sign in as {signs_in})");
     println!("  the health of a customer    {base}/api/v1/customers/{customer}/health");
     println!("  the incidents               {base}/api/v1/incidents");
     println!("  the same on the terminal    cargo run -- customers --settings {}", settings.display());
@@ -184,7 +182,9 @@ fn person(sandbox: &Sandbox, name: &str) -> anyhow::Result<(TenantId, String)> {
     sandbox
         .change(|world| {
             let tenant = world.tenant_named(name)?;
-            Some((tenant, world.owner_of(tenant)?))
+            let owner =
+                world.users.values().find(|user| user.tenant == tenant && user.upn.starts_with("olivia.owner@"))?;
+            Some((tenant, owner.upn.clone()))
         })
         .with_context(|| format!("the sandbox has no {name}"))
 }

@@ -56,9 +56,9 @@ pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     if std::io::stdout().is_terminal() {
-        table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     } else {
-        table.load_preset(presets::NOTHING);
+        table.load_style(presets::NOTHING);
     }
     table.set_header(header.iter().map(Cell::new));
     table

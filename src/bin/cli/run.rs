@@ -95,17 +95,26 @@ pub fn package(common: &Common, out: &Path, handler: Option<&Path>) -> anyhow::R
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let handler = match handler {
         Some(handler) => handler.to_path_buf(),
-        None => package::build(root).context("the handler")?,
+        None => package::build(root, None).context("the handler")?,
     };
-    let report = package::assemble(root, out, &handler).context("the package")?;
+    let report = package::assemble(out, &handler).context("the package")?;
     package::check(out).map_err(|findings| {
         let lines: Vec<_> = findings.iter().map(|finding| format!("\n  {finding}")).collect();
         anyhow::anyhow!("{} is no package that func would take:{}", out.display(), lines.concat())
     })?;
     if common.json {
-        output::json(&report)?;
+        output::json(&json!({
+            "directory": report.directory,
+            "functions": report.functions,
+            "handlerBytes": report.handler_bytes,
+        }))?;
     } else {
-        println!("{report}");
+        println!(
+            "{}: {} functions, handler of {:.1} MB",
+            report.directory.display(),
+            report.functions.len(),
+            report.handler_bytes as f64 / 1e6
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

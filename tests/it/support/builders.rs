@@ -1,0 +1,91 @@
+//! Builders that name the case.
+
+use health_monitor::model::{
+    AccessMode, Customer, Snapshot, Subscription, SubscriptionAccess, TenantId, Timeline, Transition,
+};
+use health_monitor::poll;
+use health_monitor::sandbox::World;
+use health_monitor::store::{Key, Month};
+
+use super::TestApp;
+
+/// A world with one tenant, its subscriptions named `one`, `two`, ... and our application onboarded on all of them.
+pub fn onboarded(world: &mut World, name: &str, subscriptions: usize) -> TenantId {
+    let tenant = world.tenant(name);
+    for number in 0..subscriptions {
+        world.subscription(tenant, &format!("{name} {number}"));
+    }
+    world.onboarded(tenant);
+    tenant
+}
+
+/// The record that onboarding would have left.
+pub fn customer(world: &World, tenant: TenantId) -> Customer {
+    let subscription = |id| {
+        let subscription = Subscription {
+            display_name: world.subscriptions[&id].display_name.clone(),
+            access: SubscriptionAccess::Propagating,
+            role_assignment_id: format!("/subscriptions/{id}/providers/Microsoft.Authorization/roleAssignments/x"),
+        };
+        (id, subscription)
+    };
+    Customer {
+        tenant_id: tenant,
+        display_name: world.tenants[&tenant].display_name.clone(),
+        access_mode: AccessMode::AppInCustomerTenant {
+            service_principal_id: world.service_principal(tenant).expect("the tenant has consented"),
+        },
+        subscriptions: world.subscriptions_of(tenant).into_iter().map(subscription).collect(),
+        onboarded_at: world.now(),
+        receipt: Vec::new(),
+    }
+}
+
+impl TestApp {
+    /// Watches every tenant of the world where our application has a service principal, but for our own.
+    pub async fn watch_all(&self) {
+        let customers: Vec<Customer> = self.sandbox.change(|world| {
+            let home = world.application.home;
+            let tenants =
+                world.tenants.values().filter(|tenant| tenant.service_principal.is_some() && tenant.id != home);
+            tenants.map(|tenant| customer(world, tenant.id)).collect()
+        });
+        for customer in customers {
+            self.app.store.create(&Key::Customer(customer.tenant_id), &customer).await.expect("a new customer");
+        }
+    }
+
+    /// Polls a customer, which must work.
+    pub async fn poll(&self, tenant: TenantId) -> poll::PollReport {
+        poll::poll_tenant(&self.app, tenant).await.expect("the poll ends well")
+    }
+
+    /// The snapshot of a polled customer.
+    pub async fn snapshot(&self, tenant: TenantId) -> Snapshot {
+        self.app.store.read(&Key::Health(tenant)).await.expect("readable").expect("polled before").value
+    }
+
+    /// What the timeline has of this month, in order of time.
+    pub async fn timeline(&self, tenant: TenantId) -> Vec<Transition> {
+        let key = Key::Timeline(tenant, Month::of(self.clock.time()));
+        let timeline = self.app.store.read::<Timeline>(&key).await.expect("readable");
+        let mut all: Vec<_> =
+            timeline.map(|timeline| timeline.value.transitions.into_values().collect()).unwrap_or_default();
+        all.sort_by_key(|transition| (transition.at, transition.id));
+        all
+    }
+
+    /// The kinds of the timeline's transitions that are news, as `kind subject`.
+    pub async fn news(&self, tenant: TenantId) -> Vec<String> {
+        self.timeline(tenant).await.iter().filter(|transition| !transition.backfill).map(kind).collect()
+    }
+}
+
+/// `kind subject` of a transition.
+pub fn kind(transition: &Transition) -> String {
+    let value = serde_json::to_value(&transition.kind).expect("a transition serialises");
+    let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let subject = [text("trackingId"), text("resourceId"), text("reason")].concat();
+    let subject = subject.rsplit('/').next().unwrap_or_default().to_owned();
+    format!("{} {subject}", text("kind")).trim().to_owned()
+}
