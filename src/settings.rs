@@ -47,6 +47,23 @@ pub struct Settings {
     pub onboarding: Onboarding,
     /// The partner's name on the pages that customers see (`PARTNER_NAME`).
     pub partner_name: String,
+    /// What AWS gives us; only through the Lambda door.
+    pub aws: Option<Aws>,
+}
+
+/// What the Lambda door needs of AWS. Lambda itself sets the region and the credentials of the function's role.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: SecretString,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Option<SecretString>,
+    /// The SQS queue of customers to poll (`HEALTH_POLL_QUEUE_URL`).
+    pub health_poll_queue: Url,
 }
 
 /// Our application registration (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET`).
@@ -196,6 +213,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("POLL_SCHEDULE", "0 * * * * *"),
     ("PARTNER_API_KEYS", ""),
     ("ONBOARDING", "invite"),
+    ("HEALTH_POLL_QUEUE_URL", ""),
     ("LOG_FORMAT", "json"),
     ("RUST_LOG", "info"),
 ];
@@ -237,6 +255,7 @@ impl Settings {
         let api_keys = reader.api_keys(door);
         let onboarding = reader.onboarding();
         let partner_name = reader.text("PARTNER_NAME").unwrap_or_else(|| "Your Azure partner".to_owned());
+        let aws = if door == Door::Lambda { reader.aws() } else { None };
         match (identity, cloud, public_base_url, store, onboarding) {
             (Some(identity), Some(cloud), Some(public_base_url), Some(store), Some(onboarding))
                 if reader.faults.is_empty() =>
@@ -252,6 +271,7 @@ impl Settings {
                     api_keys,
                     onboarding,
                     partner_name,
+                    aws,
                 })
             }
             _ => Err(Faults(reader.faults)),

@@ -2,9 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
 use url::Url;
 
-use super::{ApiKey, Door, Fault, Identity, Onboarding, SessionKey, StorageAccount, StoreSettings};
+use super::{ApiKey, Aws, Door, Fault, Identity, Onboarding, SessionKey, StorageAccount, StoreSettings};
 use crate::azure::Cloud;
 
 pub(super) struct Reader<L> {
@@ -259,6 +260,47 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             }
         }
         keys
+    }
+
+    pub(super) fn aws(&mut self) -> Option<Aws> {
+        let by_lambda = "a value, which Lambda itself sets";
+        let mut given = |name: &str| {
+            let text = self.text(name);
+            if text.is_none() {
+                self.fault(name, "nothing", by_lambda);
+            }
+            text
+        };
+        let region = given("AWS_REGION");
+        let access_key_id = given("AWS_ACCESS_KEY_ID");
+        let secret_access_key = given("AWS_SECRET_ACCESS_KEY");
+        let session_token = self.text("AWS_SESSION_TOKEN").map(SecretString::from);
+        let queue = self.health_poll_queue();
+        Some(Aws {
+            region: region?,
+            access_key_id: access_key_id?,
+            secret_access_key: secret_access_key?.into(),
+            session_token,
+            health_poll_queue: queue?,
+        })
+    }
+
+    fn health_poll_queue(&mut self) -> Option<Url> {
+        const NAME: &str = "HEALTH_POLL_QUEUE_URL";
+        const EXPECTED: &str = "the address of a standard SQS queue, such as \
+             https://sqs.eu-west-1.amazonaws.com/111122223333/health-poll";
+        let Some(text) = self.text(NAME) else {
+            self.fault(NAME, "nothing", EXPECTED);
+            return None;
+        };
+        let url = text.parse::<Url>().ok().filter(is_secure_or_loopback);
+        let names_a_queue =
+            |url: &Url| url.path().trim_matches('/').split('/').count() == 2 && !text.ends_with(".fifo");
+        let url = url.filter(names_a_queue);
+        if url.is_none() {
+            self.fault(NAME, format!("{text:?}"), EXPECTED);
+        }
+        url
     }
 
     pub(super) fn onboarding(&mut self) -> Option<Onboarding> {

@@ -2,6 +2,8 @@
 
 mod diff_laws;
 mod functions_contract;
+#[cfg(feature = "lambda")]
+mod lambda_contract;
 mod layout;
 mod onboarding;
 mod onboarding_attacks;

@@ -4,6 +4,8 @@
 
 pub mod builders;
 pub mod functions_host;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,287 @@
+//! Plays AWS over loopback for the real Lambda binary: the Runtime API, and an SQS that checks signatures.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+use warp::Filter as _;
+use warp::http::HeaderMap;
+use warp::reply::Response;
+
+pub const REGION: &str = "eu-west-1";
+pub const QUEUE_ARN: &str = "arn:aws:sqs:eu-west-1:111122223333:health-poll";
+
+/// The handler under the fake AWS.
+pub struct LambdaHost {
+    child: Child,
+    invocations: mpsc::UnboundedSender<Invocation>,
+    sqs: FakeSqs,
+}
+
+/// An SQS with one queue.
+pub struct FakeSqs {
+    pub queue_url: String,
+    state: Arc<Mutex<Sqs>>,
+}
+
+impl FakeSqs {
+    pub const SECRET_KEY: &str = "the-secret-access-key-of-the-role";
+    pub const SESSION_TOKEN: &str = "the-session-token-of-the-role";
+
+    pub async fn start() -> Self {
+        let state = Arc::new(Mutex::new(Sqs::default()));
+        let address = serve_sqs(Arc::clone(&state)).await;
+        Self { queue_url: format!("http://{address}/111122223333/health-poll"), state }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, Sqs> {
+        self.state.lock().unwrap()
+    }
+}
+
+struct Invocation {
+    event: Value,
+    reply: oneshot::Sender<Result<Value, Value>>,
+}
+
+/// What SQS holds, and how it is to misbehave.
+#[derive(Default)]
+pub struct Sqs {
+    pub messages: Vec<String>,
+    pub calls: usize,
+    /// Answers to give before it works again: a status, or the ids that fail within a 200.
+    pub faults: VecDeque<Fault>,
+}
+
+pub enum Fault {
+    Status(u16),
+    Entries(Vec<String>),
+}
+
+impl LambdaHost {
+    pub async fn start(settings: BTreeMap<String, String>) -> Self {
+        let sqs = FakeSqs::start().await;
+        let (invocations, receiver) = mpsc::unbounded_channel();
+        let runtime_address = serve_runtime(receiver).await;
+        let child = Command::new(env!("CARGO_BIN_EXE_lambda"))
+            .env_clear()
+            .env("HEALTH_POLL_QUEUE_URL", &sqs.queue_url)
+            .envs(settings)
+            .env("AWS_LAMBDA_RUNTIME_API", runtime_address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", "health-monitor")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", FakeSqs::SECRET_KEY)
+            .env("AWS_SESSION_TOKEN", FakeSqs::SESSION_TOKEN)
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, invocations, sqs }
+    }
+
+    /// One invocation, synchronous: the answer, or the error that was reported.
+    pub async fn invoke(&self, event: Value) -> Result<Value, Value> {
+        let (reply, answer) = oneshot::channel();
+        assert!(self.invocations.send(Invocation { event, reply }).is_ok(), "the Runtime API runs");
+        tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer in time").expect("an answer")
+    }
+
+    /// A request as a function URL sends it. Gives status and parsed body.
+    pub async fn http(&self, method: &str, path_and_query: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+        let answer = self.invoke(http_event(method, path_and_query, headers, None)).await.expect("HTTP never fails");
+        let body = answer["body"].as_str().unwrap_or_default();
+        let status = u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap();
+        (status, serde_json::from_str(body).unwrap_or_default())
+    }
+
+    /// Takes all messages out of the queue and delivers them as one batch; gives the ids that failed.
+    pub async fn deliver(&self) -> Vec<String> {
+        let messages = std::mem::take(&mut self.sqs().messages);
+        let answer = self.invoke(sqs_event(&messages)).await.unwrap();
+        let failures = answer["batchItemFailures"].as_array().expect("a batch answers with its failures");
+        failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn sqs(&self) -> MutexGuard<'_, Sqs> {
+        self.sqs.state()
+    }
+
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// A function URL's event (payload format 2.0).
+pub fn http_event(method: &str, path_and_query: &str, headers: &[(&str, &str)], body: Option<&str>) -> Value {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let mut event: Value = serde_json::from_str(include_str!("../../fixtures/lambda/function-url.json")).unwrap();
+    event["rawPath"] = json!(path);
+    event["rawQueryString"] = json!(query);
+    event["requestContext"]["http"]["method"] = json!(method);
+    event["requestContext"]["http"]["path"] = json!(path);
+    for (name, value) in headers {
+        if name.eq_ignore_ascii_case("cookie") {
+            event["cookies"] = value.split("; ").map(Value::from).collect();
+        } else {
+            event["headers"][name.to_ascii_lowercase()] = json!(value);
+        }
+    }
+    if let Some(body) = body {
+        event["body"] = json!(body);
+    }
+    event
+}
+
+/// A batch of messages with the ids m0, m1, ...
+pub fn sqs_event(messages: &[String]) -> Value {
+    let template: Value = serde_json::from_str(include_str!("../../fixtures/lambda/sqs.json")).unwrap();
+    let records = messages.iter().enumerate().map(|(index, text)| {
+        let mut record = template["Records"][0].clone();
+        record["messageId"] = json!(format!("m{index}"));
+        record["body"] = json!(text);
+        record
+    });
+    json!({ "Records": records.collect::<Vec<_>>() })
+}
+
+async fn serve_runtime(receiver: mpsc::UnboundedReceiver<Invocation>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let waiting: Arc<Mutex<BTreeMap<String, oneshot::Sender<Result<Value, Value>>>>> = Arc::default();
+    let receiver = Arc::new(tokio::sync::Mutex::new((0u32, receiver)));
+    let base = warp::path!("2018-06-01" / "runtime" / "invocation" / ..);
+    let given = Arc::clone(&waiting);
+    let next = base.and(warp::path!("next")).and(warp::get()).then(move || {
+        let (receiver, waiting) = (Arc::clone(&receiver), Arc::clone(&given));
+        async move {
+            let mut receiver = receiver.lock().await;
+            let Some(invocation) = receiver.1.recv().await else { return std::future::pending().await };
+            receiver.0 += 1;
+            let id = format!("00000000-0000-4000-b000-{:012}", receiver.0);
+            waiting.lock().unwrap().insert(id.clone(), invocation.reply);
+            let mut response = Response::new(invocation.event.to_string().into());
+            #[expect(clippy::disallowed_methods, reason = "the handler under test reads the real clock")]
+            let deadline = chrono::Utc::now().timestamp_millis() + 60_000;
+            let arn = "arn:aws:lambda:eu-west-1:111122223333:function:health-monitor".to_owned();
+            let headers = [
+                ("lambda-runtime-aws-request-id", id),
+                ("lambda-runtime-deadline-ms", deadline.to_string()),
+                ("lambda-runtime-invoked-function-arn", arn),
+                ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0".to_owned()),
+            ];
+            for (name, value) in headers {
+                response.headers_mut().insert(name, value.parse().unwrap());
+            }
+            response
+        }
+    });
+    let answered = base.and(warp::path!(String / String)).and(warp::post()).and(warp::body::bytes()).map(
+        move |id: String, kind: String, body: Bytes| {
+            let value: Value = serde_json::from_slice(&body).expect("the handler answers in JSON");
+            let reply = waiting.lock().unwrap().remove(&id).expect("an invocation is answered once");
+            let _ = reply.send(if kind == "response" { Ok(value) } else { Err(value) });
+            let mut response = Response::new("{\"status\":\"OK\"}".into());
+            *response.status_mut() = warp::http::StatusCode::ACCEPTED;
+            response
+        },
+    );
+    tokio::spawn(warp::serve(next.or(answered)).incoming(listener).run());
+    address
+}
+
+async fn serve_sqs(sqs: Arc<Mutex<Sqs>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let filter =
+        warp::post().and(warp::path::end()).and(warp::header::headers_cloned()).and(warp::body::bytes()).and_then(
+            move |headers: HeaderMap, body: Bytes| {
+                let sqs = Arc::clone(&sqs);
+                async move { Ok::<_, Infallible>(answer_sqs(&mut sqs.lock().unwrap(), &headers, &body)) }
+            },
+        );
+    tokio::spawn(warp::serve(filter).incoming(listener).run());
+    address
+}
+
+fn answer_sqs(sqs: &mut Sqs, headers: &HeaderMap, body: &[u8]) -> Response {
+    let answer = |status: u16, body: Value| {
+        let mut response = Response::new(body.to_string().into());
+        *response.status_mut() = status.try_into().unwrap();
+        response
+    };
+    sqs.calls += 1;
+    if let Err(why) = check_signature(headers, body) {
+        return answer(403, json!({"__type": "com.amazon.coral.service#SignatureDoesNotMatch", "message": why}));
+    }
+    if headers["x-amz-target"] != "AmazonSQS.SendMessageBatch"
+        || headers["content-type"] != "application/x-amz-json-1.0"
+    {
+        return answer(400, json!({"__type": "com.amazon.coral.service#UnknownOperationException"}));
+    }
+    let failing = match sqs.faults.pop_front() {
+        Some(Fault::Status(status)) => return answer(status, json!({"__type": "com.amazonaws.sqs#InternalError"})),
+        Some(Fault::Entries(ids)) => ids,
+        None => Vec::new(),
+    };
+    let batch: Value = serde_json::from_slice(body).unwrap();
+    assert!(batch["QueueUrl"].as_str().unwrap().ends_with("/111122223333/health-poll"));
+    let entries = batch["Entries"].as_array().unwrap();
+    assert!((1..=10).contains(&entries.len()), "SQS takes one to ten messages a call");
+    let (mut taken, mut failed) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let id = entry["Id"].as_str().unwrap();
+        if failing.iter().any(|failing| failing == id) {
+            failed.push(json!({"Id": id, "SenderFault": false, "Code": "InternalError", "Message": "again"}));
+        } else {
+            sqs.messages.push(entry["MessageBody"].as_str().unwrap().to_owned());
+            taken.push(json!({"Id": id, "MessageId": "5fea7756", "MD5OfMessageBody": ""}));
+        }
+    }
+    answer(200, json!({ "Successful": taken, "Failed": failed }))
+}
+
+/// Computes the signature anew from what came over the wire, as AWS does.
+fn check_signature(headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let authorization = header("authorization");
+    let part = |name: &str| {
+        authorization.split([' ', ',']).find_map(|part| part.strip_prefix(name)).ok_or(format!("no {name}"))
+    };
+    let (credential, signed, signature) = (part("Credential=")?, part("SignedHeaders=")?, part("Signature=")?);
+    let (key_id, scope) = credential.split_once('/').ok_or("no scope")?;
+    let at = header("x-amz-date");
+    if key_id != "ASIAEXAMPLE" || scope != format!("{}/{REGION}/sqs/aws4_request", at.get(..8).unwrap_or_default()) {
+        return Err(format!("credential {credential}"));
+    }
+    if header("x-amz-security-token") != FakeSqs::SESSION_TOKEN {
+        return Err("the session token".to_owned());
+    }
+    for needed in ["host", "x-amz-date", "x-amz-security-token"] {
+        if !signed.split(';').any(|name| name == needed) {
+            return Err(format!("{needed} is not signed"));
+        }
+    }
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let lines: String = signed.split(';').map(|name| format!("{name}:{}\n", header(name))).collect();
+    let canonical = format!("POST\n/\n\n{lines}\n{signed}\n{}", hex(digest(&SHA256, body).as_ref()));
+    let to_sign = format!("AWS4-HMAC-SHA256\n{at}\n{scope}\n{}", hex(digest(&SHA256, canonical.as_bytes()).as_ref()));
+    let mut key = format!("AWS4{}", FakeSqs::SECRET_KEY).into_bytes();
+    for part in scope.split('/') {
+        key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), part.as_bytes()).as_ref().to_vec();
+    }
+    let expected = hex(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), to_sign.as_bytes()).as_ref());
+    if expected == signature { Ok(()) } else { Err("the signature".to_owned()) }
+}
