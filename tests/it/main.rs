@@ -2,7 +2,6 @@
 
 mod diff_laws;
 mod functions_contract;
-#[cfg(feature = "lambda")]
 mod lambda_contract;
 mod layout;
 mod onboarding;

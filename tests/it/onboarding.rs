@@ -1,9 +1,9 @@
 //! A customer comes in: from the link to a verified grant, through the real pages.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures_util::FutureExt as _;
 use health_monitor::consent;
 use health_monitor::model::{AccessMode, Customer, Invite, ObjectId, SubscriptionAccess, SubscriptionId, TenantId};
 use health_monitor::sandbox::visitor::{Choice, Page, Visitor};
@@ -11,6 +11,7 @@ use health_monitor::sandbox::{Role, World};
 use health_monitor::store::{Backend as _, Folder, Key, Versioned};
 
 use crate::support::TestApp;
+use crate::support::log::listen;
 
 /// A world with one customer who owns one subscription, and the app in it.
 pub struct Case {
@@ -62,28 +63,6 @@ impl Case {
     }
 }
 
-/// Everything that the program logs on this thread from now on, at the finest level.
-pub fn listen() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
-    #[derive(Clone)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("no holder panics").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let log = Log(lines.clone());
-    let only_ours = tracing_subscriber::EnvFilter::new("health_monitor=trace");
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(only_ours).with_writer(move || log.clone()).with_ansi(false).finish();
-    (lines, tracing::subscriber::set_default(subscriber))
-}
-
 #[tokio::test]
 async fn a_customer_grants_reader_and_the_record_says_what_was_granted_by_whom() {
     let case = Case::start().await;
@@ -123,16 +102,18 @@ async fn a_customer_grants_reader_and_the_record_says_what_was_granted_by_whom()
 
 #[tokio::test]
 async fn no_secret_is_ever_in_a_page_in_an_address_of_ours_in_the_store_or_in_the_log() {
-    let (log, _guard) = listen();
+    let heard = listen();
     let case = Case::start().await;
     let mut visitor = case.app.visitor();
     let chooser = case.choose(&mut visitor, "/api/consent/start").await;
     let stored = async || {
         let mut all = String::new();
-        for listed in case.app.backend.list("").await.expect("a listing") {
-            let blob = case.app.backend.get(&listed.path).await.expect("a readable store").expect("it was listed");
-            all.push_str(&listed.path);
-            all.push_str(&String::from_utf8_lossy(&blob.body));
+        for folder in ["customers/", "invites/", "sessions/", "health/", "texts/", "timeline/"] {
+            for listed in case.app.backend.list(folder).await.expect("a listing") {
+                let blob = case.app.backend.get(&listed.path).await.expect("a readable store").expect("it was listed");
+                all.push_str(&listed.path);
+                all.push_str(&String::from_utf8_lossy(&blob.body));
+            }
         }
         all
     };
@@ -141,7 +122,7 @@ async fn no_secret_is_ever_in_a_page_in_an_address_of_ours_in_the_store_or_in_th
     let done = visitor.grant(&chooser, Choice::All).await.expect("the form");
     assert_eq!(done.status, 200);
     let after = stored().await;
-    let log = String::from_utf8_lossy(&log.lock().expect("no holder panics")).into_owned();
+    let log = heard.text();
     assert!(log.contains("granted Reader"), "the log was heard: {log}");
     let secrets = case.app.sandbox.secrets();
     assert!(secrets.len() >= 4, "a client secret, a code and tokens");
@@ -364,6 +345,27 @@ async fn one_refused_subscription_does_not_undo_the_others() {
     assert!(done.body.contains("az role assignment create --role Reader"), "{}", done.body);
     let customer = case.customer().await.expect("a record");
     assert_eq!(customer.subscriptions.keys().collect::<Vec<_>>(), [&case.subscription]);
+}
+
+#[tokio::test]
+async fn a_grant_is_finished_and_recorded_when_the_browser_goes_away() {
+    let case = Case::start().await;
+    let mut visitor = case.app.visitor();
+    let chooser = case.choose(&mut visitor, "/api/consent/start").await;
+    let form = chooser.form("/api/consent/grant").expect("the form");
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form.values()).finish();
+    let cookie = visitor.cookie("127.0.0.1", "health-consent").expect("the session's cookie");
+    let form = consent::GrantForm::parse(body.as_bytes()).expect("our own form");
+    // One poll begins the work; then the connection is gone, and with it the future that waits.
+    let gone = consent::grant(&case.app.app, form, Some(cookie)).now_or_never();
+    assert!(gone.is_none());
+    for _ in 0..500 {
+        if case.customer().await.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(case.customer().await.is_some_and(|customer| customer.subscriptions.contains_key(&case.subscription)));
 }
 
 #[tokio::test]

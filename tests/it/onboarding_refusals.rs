@@ -7,7 +7,8 @@ use health_monitor::consent;
 use health_monitor::sandbox::visitor::{Choice, Page};
 use health_monitor::sandbox::{Fault, HostKind, IdTokenTamper, Role};
 
-use crate::onboarding::{Case, listen};
+use crate::onboarding::Case;
+use crate::support::log::listen;
 
 fn assert_refused(page: &Page, status: u16, words: &str) {
     let text = page.text();
@@ -18,7 +19,7 @@ fn assert_refused(page: &Page, status: u16, words: &str) {
 
 #[tokio::test]
 async fn who_cancels_is_offered_to_try_again_and_can() {
-    let (log, _guard) = listen();
+    let heard = listen();
     let case = Case::start().await;
     let mut visitor = case.app.visitor();
     let sign_in = visitor.open(case.app.url("/api/consent/start")).await.expect("the sign-in page");
@@ -26,7 +27,7 @@ async fn who_cancels_is_offered_to_try_again_and_can() {
     assert_refused(&cancelled, 403, "The sign-in was cancelled");
     assert!(cancelled.text().contains("administrator"), "the same answer comes when an administrator is needed");
     let reference = cancelled.text().split("the reference ").nth(1).expect("a reference")[..12].to_owned();
-    let log = String::from_utf8_lossy(&log.lock().expect("no holder panics")).into_owned();
+    let log = heard.text();
     assert!(log.contains(&reference), "the reference {reference} is in the log");
     // Going back in the browser and accepting still works: nothing was used up.
     let chooser = visitor.sign_in(&sign_in, &case.upn).await.expect("a page");
