@@ -91,7 +91,7 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             let messages = planned.iter().map(|message| (POLLS, text(message))).collect();
             Ok(Done { messages, summary })
         }
-        Work::PollTenant(PollMessage { tenant_id, .. }) => match poll::poll_tenant(app, tenant_id.clone()).await {
+        Work::PollTenant(PollMessage { tenant_id, .. }) => match poll::poll_tenant(app, tenant_id).await {
             Ok(report) => {
                 let summary = format!("polled {tenant_id}: {} transitions", report.transitions);
                 Ok(Done { messages: Vec::new(), summary })
