@@ -12,7 +12,7 @@ use crate::model::GapReason;
 pub enum Error {
     /// Entra refused a token.
     #[error("Entra refused the token: {0}")]
-    TokenRefused(EntraRefusal),
+    TokenRefused(Box<EntraRefusal>),
     /// Resource Manager refused the call.
     #[error("Azure refused the call: {0}")]
     Refused(Box<Refusal>),

@@ -106,10 +106,10 @@ impl Client {
             return Ok(token.clone());
         }
         if let Some(refused) = slot.refused.as_ref().filter(|refused| now < refused.until) {
-            return Err(Error::TokenRefused(refused.refusal.clone()));
+            return Err(Error::TokenRefused(refused.refusal.clone().into()));
         }
         if let Some(refusal) = self.tokens.credential_refusal(now) {
-            return Err(Error::TokenRefused(refusal));
+            return Err(Error::TokenRefused(refusal.into()));
         }
         let left = slot.rest_until.and_then(|until| (until - now).to_std().ok()).filter(|left| !left.is_zero());
         let fetched = match left {
@@ -123,7 +123,7 @@ impl Client {
                 Ok(granted.access)
             }
             Err(Error::TokenRefused(refusal)) => {
-                let refused = Refused { refusal: refusal.clone(), until: now + REFUSAL_STANDS };
+                let refused = Refused { refusal: EntraRefusal::clone(&refusal), until: now + REFUSAL_STANDS };
                 if refusal.is_about_our_credential() {
                     self.tokens.remember_credential(&refused);
                 }
@@ -244,7 +244,7 @@ impl Client {
         if status.is_server_error() || refusal.is_transient() {
             return Err(Error::Unavailable { what: format!("status {} of the token endpoint", status.as_u16()) });
         }
-        Err(Error::TokenRefused(refusal))
+        Err(Error::TokenRefused(refusal.into()))
     }
 }
 

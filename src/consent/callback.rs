@@ -135,7 +135,7 @@ fn refused(refusal: EntraRefusal, cancelled: bool) -> Error {
     } else if refusal.is_transient() {
         Error::Azure(azure::Error::Unavailable { what: format!("Entra's sign-in: {}", refusal.error) })
     } else {
-        Error::SignInRefused(refusal)
+        Error::SignInRefused(refusal.into())
     }
 }
 
@@ -145,7 +145,7 @@ async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -
     let redirect_uri = app.settings.redirect_uri();
     let granted = match app.azure.redeem(authority, code, &verifier, &redirect_uri).await {
         Err(azure::Error::TokenRefused(refusal)) if !refusal.is_about_our_credential() => {
-            return Err(refused(refusal, false));
+            return Err(refused(*refusal, false));
         }
         granted => granted?,
     };

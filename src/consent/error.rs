@@ -43,7 +43,7 @@ pub enum Error {
     ApprovalNeeded,
     /// Entra ended the sign-in with an error.
     #[error("Entra refused the sign-in: {0}")]
-    SignInRefused(EntraRefusal),
+    SignInRefused(Box<EntraRefusal>),
     /// The ID token fails a check.
     #[error(transparent)]
     IdToken(IdTokenFault),

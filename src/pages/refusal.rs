@@ -50,7 +50,9 @@ pub(super) fn refuse(app: &App, failure: &Failure, reference: &str) -> Response 
             div.actions { a.button href=(href(app, &entry.start_path())) { "Sign in again" } }
         }
         p.reference {
-            "Nothing was granted in this step. If you need help, give " (partner) " the reference " code { (reference) } "."
+            // After our own failure, or a step done twice, something may have been granted.
+            @if !matches!(failure.error, Error::Store(_) | Error::Internal(_) | Error::Used) { "Nothing was granted in this step. " }
+            "If you need help, give " (partner) " the reference " code { (reference) } "."
         }
     };
     let tone = if words.status.is_server_error() { Tone::Bad } else { Tone::Warning };

@@ -1,15 +1,21 @@
 //! Behaviour, through the public surface.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
+
 mod diff_laws;
 mod end_to_end;
 mod faults;
 mod functions_contract;
-#[cfg(feature = "lambda")]
+mod infra;
 mod lambda_contract;
 mod layout;
+mod onboarding;
+mod onboarding_attacks;
+mod onboarding_refusals;
 mod polling;
 mod querying;
 mod sandbox;
 mod standalone;
 mod store;
 mod support;
+mod tokens;

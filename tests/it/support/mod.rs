@@ -6,6 +6,7 @@ pub mod builders;
 pub mod functions_host;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+pub mod log;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
