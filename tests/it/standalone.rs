@@ -135,3 +135,41 @@ async fn its_own_timer_and_queue_poll_every_customer() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(sandbox.requests().is_empty());
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn serve_ends_with_zero_when_it_is_asked_to() {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+    let state = tempfile::tempdir().unwrap();
+    for signal in ["TERM", "INT"] {
+        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_cli"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .current_dir(state.path())
+            .env_clear()
+            .env("LOG_FORMAT", "json")
+            .env("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000aaaa")
+            .env("AZURE_CLIENT_ID", "00000000-0000-4000-8000-00000000cccc")
+            .env("AZURE_CLIENT_SECRET", "secret")
+            .env("AZURE_AUTHORITY_HOST", "http://127.0.0.1:9")
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next_line().await.unwrap().expect("it says where it listens");
+            let line: Value = serde_json::from_str(&line).unwrap();
+            if let Some(address) = line["address"].as_str() {
+                break address.to_owned();
+            }
+        };
+        assert_eq!(status("GET", format!("http://{address}/api/probe/live"), &[]).await.0, 200);
+        let id = child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+        let ended = tokio::time::timeout(Duration::from_secs(9), child.wait()).await.expect("it ends in time").unwrap();
+        assert_eq!(ended.code(), Some(0), "SIG{signal}");
+    }
+    // The key for sign-in sessions survives the restart, for us alone.
+    assert!(state.path().join("state/session-key").is_file());
+}
