@@ -23,7 +23,7 @@ pub(super) fn front(app: &Arc<App>, gate: Option<Gate>) -> BoxedFilter<(Response
         Some(gate) => pass(gate).and(routes).boxed(),
         None => routes.boxed(),
     };
-    gated.recover(answer).unify().with(warp::log::custom(log)).map(|reply| warp::Reply::into_response(reply)).boxed()
+    gated.recover(answer).unify().with(warp::log::custom(log)).map(warp::Reply::into_response).boxed()
 }
 
 impl Reject for Refusal {}

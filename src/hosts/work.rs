@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::App;
+use crate::consent;
 use crate::poll::{self, PollMessage};
 
 /// When we give a call up ourselves. It must be shorter than `functionTimeout` of host.json, since the host ends an overdue
@@ -81,12 +82,16 @@ pub async fn run(app: &Arc<App>, work: Work, limit: Duration) -> Result<Done, Fa
 async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
     match work {
         Work::PollTimer => {
+            // Housekeeping must not keep anybody from being polled.
+            if let Err(error) = consent::prune_sessions(app).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "ended sign-in sessions could not be removed");
+            }
             let planned = poll::plan(app).await?;
             let summary = format!("{} customers are due", planned.len());
             let messages = planned.iter().map(|message| (POLLS, text(message))).collect();
             Ok(Done { messages, summary })
         }
-        Work::PollTenant(PollMessage { tenant_id, .. }) => match poll::poll_tenant(app, tenant_id.clone()).await {
+        Work::PollTenant(PollMessage { tenant_id, .. }) => match poll::poll_tenant(app, tenant_id).await {
             Ok(report) => {
                 let summary = format!("polled {tenant_id}: {} transitions", report.transitions);
                 Ok(Done { messages: Vec::new(), summary })

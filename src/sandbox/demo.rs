@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{NaiveTime, TimeDelta};
+use uuid::Uuid;
 
 use super::authorization::Role;
 use super::event::Event;
@@ -10,8 +11,15 @@ use super::resource::Resource;
 use super::world::World;
 use crate::model::{SubscriptionId, TenantId, Timestamp};
 
-/// The tracking id of the outage that the demo's script runs.
-pub const DEMO_OUTAGE: &str = "VT9K-3L8";
+/// The tracking id of the outage in a demo that started at this time: each run has an outage of its own.
+pub fn demo_outage(start: Timestamp) -> String {
+    const LETTERS: &[u8] = b"0123456789BCDFGHJKLMNPQRSTVWXYZ_";
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, start.timestamp().to_string().as_bytes());
+    let letters: Vec<char> =
+        id.as_bytes().iter().take(7).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect();
+    let (left, right) = letters.split_at(4);
+    format!("{}-{}", left.iter().collect::<String>(), right.iter().collect::<String>())
+}
 
 /// The names of the demo's tenants: three customers, then the one who is not yet a customer.
 pub const DEMO_TENANTS: [&str; 4] = ["Contoso", "Adventure Works", "Northwind Traders", "Tailspin Toys"];
@@ -92,8 +100,14 @@ fn named(world: &World, name: &str) -> Option<SubscriptionId> {
     world.subscription_named(name)
 }
 
+/// The start of the day. What was before the demo keeps its times when the demo is run again on the same day, so that a second
+/// run over the same documents finds nothing new in it.
+fn midnight(world: &World) -> Timestamp {
+    world.now().date_naive().and_time(NaiveTime::MIN).and_utc()
+}
+
 fn resources(world: &mut World) {
-    let since = world.now() - TimeDelta::days(12);
+    let since = midnight(world) - TimeDelta::days(12);
     let all: Vec<(SubscriptionId, TenantId, String)> =
         world.subscriptions.values().map(|one| (one.id, one.tenant, one.display_name.clone())).collect();
     for (id, _, name) in all {
@@ -108,9 +122,10 @@ fn resources(world: &mut World) {
         }
     }
     // A stopped machine sends no signal: neither up nor down.
+    let at = midnight(world) - TimeDelta::hours(9);
     if let Some(id) = named(world, "Contoso Development") {
-        world.change_resource(id, "vm-web-1", |machine, now| {
-            machine.becomes("Unknown", now - TimeDelta::hours(9), "This virtual machine is stopping or stopped.");
+        world.change_resource(id, "vm-web-1", |machine, _| {
+            machine.becomes("Unknown", at, "This virtual machine is stopping or stopped.");
             machine.reason_type = "UserInitiated".to_owned();
         });
     }
@@ -118,7 +133,7 @@ fn resources(world: &mut World) {
 
 /// What Azure had said before the demo began.
 fn standing_events(world: &mut World) {
-    let now = world.now();
+    let now = midnight(world);
     let everybody: Vec<SubscriptionId> = world.subscriptions.keys().copied().collect();
     let production: Vec<SubscriptionId> =
         world.subscriptions.values().filter(|one| one.display_name.ends_with("Production")).map(|one| one.id).collect();
@@ -185,11 +200,12 @@ fn standing_events(world: &mut World) {
 }
 
 fn plan_outage(world: &mut World, times: DemoTimes) {
-    world.at(times.starts, |world| {
+    world.at(times.starts, move |world| {
         let now = world.now();
+        let outage = demo_outage(now - times.starts);
         let hit: Vec<SubscriptionId> = named(world, "Contoso Production").into_iter().collect();
         break_machines(world, &hit, now);
-        let mut event = Event::service_issue(DEMO_OUTAGE, "Active - Virtual Machines unreachable in West Europe", now)
+        let mut event = Event::service_issue(&outage, "Active - Virtual Machines unreachable in West Europe", now)
             .level("Error")
             .service("Virtual Machines", &["West Europe"])
             .service("SQL Database", &["West Europe"])
@@ -203,11 +219,12 @@ fn plan_outage(world: &mut World, times: DemoTimes) {
         event.high_impact = true;
         world.event(event);
     });
-    world.at(times.spreads, |world| {
+    world.at(times.spreads, move |world| {
         let now = world.now();
+        let outage = demo_outage(now - times.spreads);
         let hit: Vec<SubscriptionId> = named(world, "Adventure Works Production").into_iter().collect();
         break_machines(world, &hit, now);
-        world.change_event(DEMO_OUTAGE, |event| {
+        world.change_event(&outage, |event| {
             event.spread(now, hit);
             event.publish(
                 now,
@@ -216,9 +233,10 @@ fn plan_outage(world: &mut World, times: DemoTimes) {
             );
         });
     });
-    world.at(times.is_understood, |world| {
+    world.at(times.is_understood, move |world| {
         let now = world.now();
-        world.change_event(DEMO_OUTAGE, |event| {
+        let outage = demo_outage(now - times.is_understood);
+        world.change_event(&outage, |event| {
             event.publish(
                 now,
                 "<p><strong>Update:</strong> power is back in the data hall. Storage is checked first, then machines are \
@@ -226,8 +244,9 @@ fn plan_outage(world: &mut World, times: DemoTimes) {
             );
         });
     });
-    world.at(times.ends, |world| {
+    world.at(times.ends, move |world| {
         let now = world.now();
+        let outage = demo_outage(now - times.ends);
         for name in ["Contoso Production", "Adventure Works Production"] {
             let Some(id) = named(world, name) else { continue };
             for resource in BROKEN {
@@ -236,7 +255,7 @@ fn plan_outage(world: &mut World, times: DemoTimes) {
                 });
             }
         }
-        world.change_event(DEMO_OUTAGE, |event| {
+        world.change_event(&outage, |event| {
             event.title = "Mitigated - Virtual Machines unreachable in West Europe".to_owned();
             event.resolve(
                 now,
@@ -245,9 +264,10 @@ fn plan_outage(world: &mut World, times: DemoTimes) {
             );
         });
     });
-    world.at(times.is_reviewed, |world| {
+    world.at(times.is_reviewed, move |world| {
         let now = world.now();
-        world.change_event(DEMO_OUTAGE, |event| {
+        let outage = demo_outage(now - times.is_reviewed);
+        world.change_event(&outage, |event| {
             event.title = "Post Incident Review (PIR) – Virtual Machines unreachable in West Europe".to_owned();
             event.tags = vec!["Preliminary PIR".to_owned()];
             event.publish(

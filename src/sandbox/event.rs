@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::resource::iso;
-use super::world::{EventIdSpelling, HealthSwitches};
+use super::switches::{EventIdSpelling, HealthSwitches};
 use crate::model::{SubscriptionId, Timestamp};
 
 /// An event as Azure sees it: one for the whole cloud, listed for each subscription that it hits.

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::arm::error;
 use super::exchange::{Reply, Request};
 use super::kql::{self, Query};
+use super::switches::{GraphSwitches, GraphTimes};
 use super::tokens::Principal;
-use super::world::{GraphSwitches, GraphTimes, World};
+use super::world::World;
 use super::{Event, State};
 use crate::model::{SubscriptionId, Timestamp};
 
@@ -193,9 +194,9 @@ fn table(world: &World, name: &str, subscriptions: &[SubscriptionId]) -> Vec<Val
     match name {
         "servicehealthresources" => {
             let oldest = world.now() - TimeDelta::days(EVENT_DAYS);
+            let events = world.graph.stale_events.as_ref().unwrap_or(&world.events);
             let rows = subscriptions.iter().flat_map(|id| {
-                let here = world
-                    .events
+                let here = events
                     .values()
                     .filter(move |event| event.subscriptions.contains_key(id) && event.last_update_in(*id) >= oldest);
                 here.map(move |event| event_row(world, event, *id, &tenant(id)))

@@ -16,11 +16,13 @@ mod pages;
 mod resource;
 mod role_assignments;
 mod script;
+mod switches;
 mod tokens;
 pub mod visitor;
 mod world;
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,14 +36,14 @@ use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
 pub use authorization::{Role, RoleAssignment};
-pub use demo::{DEMO_OUTAGE, DEMO_TENANTS, DemoTimes};
+pub use demo::{DEMO_TENANTS, DemoTimes, demo_outage};
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
 pub use resource::Resource;
-pub use world::{
-    Application, ArmSwitches, ClientSecret, EntraSwitches, EventIdSpelling, GraphSwitches, GraphTimes, HealthSwitches,
-    IdTokenTamper, PERSONAL_TENANT, ServicePrincipal, Subscription, Tenant, User, World,
+pub use switches::{
+    ArmSwitches, EntraSwitches, EventIdSpelling, GraphSwitches, GraphTimes, HealthSwitches, IdTokenTamper,
 };
+pub use world::{Application, ClientSecret, PERSONAL_TENANT, ServicePrincipal, Subscription, Tenant, User, World};
 
 use crate::outside::Clock;
 use exchange::{Reply, Request};
@@ -82,7 +84,6 @@ struct Shared {
 }
 
 /// What changes while the sandbox runs.
-#[derive(Debug)]
 struct State {
     world: World,
     stopped: bool,
@@ -90,6 +91,13 @@ struct State {
     secrets: VecDeque<String>,
     grants: HashMap<String, entra::Grant>,
     verified: HashMap<String, tokens::Principal>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Codes and tokens stay out of it.
+        f.debug_struct("State").field("world", &self.world).field("stopped", &self.stopped).finish_non_exhaustive()
+    }
 }
 
 impl State {
@@ -315,7 +323,9 @@ impl Shared {
         let id = state.world.fresh_id("request").to_string();
         let reply = match request.host {
             HostKind::Entra => entra::answer(self, state, request),
-            HostKind::Arm => arm::answer(self, state, request).with("x-ms-correlation-request-id", id.clone()),
+            HostKind::Arm => arm::answer(self, state, request)
+                .with("x-ms-correlation-request-id", id.clone())
+                .with("x-ms-ratelimit-remaining-subscription-reads", "249"),
         };
         state.keep_request(request, reply.status);
         reply.with("x-ms-request-id", id)

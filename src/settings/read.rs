@@ -298,7 +298,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             |url: &Url| url.path().trim_matches('/').split('/').count() == 2 && !text.ends_with(".fifo");
         let url = url.filter(names_a_queue);
         if url.is_none() {
-            self.fault(NAME, format!("{text:?}"), EXPECTED);
+            self.fault(NAME, shown(&text), EXPECTED);
         }
         url
     }

@@ -18,6 +18,14 @@ fn read(door: Door, changes: &[(&str, &str)]) -> Result<Settings, Faults> {
         ("AZURE_CLIENT_SECRET", "the-secret"),
         ("SESSION_KEYS", KEY_ONE),
     ]);
+    if door == Door::Lambda {
+        values.extend([
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "the-aws-secret"),
+            ("HEALTH_POLL_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/111122223333/health-poll"),
+        ]);
+    }
     values.extend(changes.iter().copied());
     Settings::from_lookup(door, |name| values.get(name).map(|value| (*value).to_owned()))
 }
@@ -320,6 +328,23 @@ fn api_keys_are_hashes_and_needed_on_lambda() {
 }
 
 #[test]
+fn a_lambda_knows_its_queue_and_its_role() {
+    let all = [("STATE_STORE_URL", "memory:"), ("PARTNER_API_KEYS", &format!("portal:{HASH}"))];
+    let settings = read(Door::Lambda, &all).unwrap();
+    assert!(!format!("{settings:?}").contains("the-aws-secret"));
+    let aws = settings.aws.unwrap();
+    assert_eq!((aws.region.as_str(), aws.health_poll_queue.path()), ("eu-west-1", "/111122223333/health-poll"));
+    for bad in
+        ["", "http://sqs.contoso.com/1/q", "https://contoso.com/q", "https://contoso.com/1/q.fifo", "health-poll"]
+    {
+        let changes: Vec<_> = all.iter().copied().chain([("HEALTH_POLL_QUEUE_URL", bad)]).collect();
+        let found = faults(Door::Lambda, &changes);
+        assert_eq!(found.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["HEALTH_POLL_QUEUE_URL"], "{bad}");
+    }
+    assert!(read(Door::Standalone, &[]).unwrap().aws.is_none());
+}
+
+#[test]
 fn the_example_of_every_setting_is_taken() {
     let example = |name: &str| NAMES.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     Settings::from_lookup(Door::Functions, example).unwrap();
@@ -340,7 +365,10 @@ fn every_setting_that_is_read_is_in_the_list_of_names() {
         });
     }
     for name in asked.into_inner() {
-        // The platform sets this one, nobody else.
-        assert!(name == "IDENTITY_ENDPOINT" || NAMES.iter().any(|(known, _)| *known == name), "{name}");
+        // The platform sets these, nobody else.
+        assert!(
+            name == "IDENTITY_ENDPOINT" || name.starts_with("AWS_") || NAMES.iter().any(|(known, _)| *known == name),
+            "{name}"
+        );
     }
 }

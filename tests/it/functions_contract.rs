@@ -19,7 +19,7 @@ fn settings(base: &str) -> BTreeMap<String, String> {
         ("AZURE_RESOURCE_MANAGER_URL", "http://127.0.0.1:9"),
         ("PUBLIC_BASE_URL", base),
         ("STATE_STORE_URL", "memory:"),
-        ("SESSION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
         ("POLL_SCHEDULE", "0 * * * * *"),
     ];
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()

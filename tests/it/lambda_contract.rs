@@ -19,7 +19,7 @@ fn settings() -> BTreeMap<String, String> {
         ("AZURE_RESOURCE_MANAGER_URL", "http://127.0.0.1:9"),
         ("PUBLIC_BASE_URL", "https://abcdefghij.lambda-url.eu-west-1.on.aws"),
         ("STATE_STORE_URL", "memory:"),
-        ("SESSION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
         ("PARTNER_API_KEYS", KEYS),
     ];
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()

@@ -1,7 +1,12 @@
 //! Behaviour, through the public surface.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
+
 mod diff_laws;
+mod end_to_end;
+mod faults;
 mod functions_contract;
+mod infra;
 mod lambda_contract;
 mod layout;
 mod onboarding;

@@ -390,3 +390,29 @@ async fn a_subscription_that_was_read_is_no_longer_propagating() {
         app.app.store.read(&Key::Customer(tenant)).await.expect("readable").expect("there").value;
     assert!(customer.subscriptions.values().all(|one| one.access == SubscriptionAccess::Active));
 }
+
+#[tokio::test]
+async fn texts_that_can_be_read_only_later_are_no_second_update() {
+    let (app, tenant) = contoso(|world, subscriptions| world.event(outage(world, [subscriptions[0]]))).await;
+    app.poll(tenant).await;
+    app.clock.advance(MINUTE);
+    app.sandbox.change(|world| {
+        let at = app.clock.time();
+        world.change_event("OUT1-AGE", |event| event.publish(at, "<p>A fix is rolling out.</p>"));
+        world.fault(Fault::status(503).host(HostKind::Arm).path("/events?"));
+    });
+    let report = app.poll(tenant).await;
+    assert_eq!(report.gaps, 0, "Resource Graph saw everything; only texts are missing");
+    let index_only = |snapshot: &health_monitor::model::Snapshot| {
+        snapshot.events.values().flat_map(|record| record.observations.values()).any(|seen| seen.index_only)
+    };
+    assert!(index_only(&app.snapshot(tenant).await));
+    app.sandbox.change(|world| world.faults.clear());
+    app.clock.advance(MINUTE);
+    app.poll(tenant).await;
+    assert!(!index_only(&app.snapshot(tenant).await), "the texts were asked for again");
+    assert_eq!(app.news(tenant).await, ["eventUpdated OUT1-AGE"]);
+    let snapshot = app.snapshot(tenant).await;
+    let (id, record) = snapshot.events.iter().next().expect("known");
+    assert_eq!(record.merged(id).expect("seen").content.updates.len(), 2);
+}

@@ -21,7 +21,7 @@ fn app(more: &[(&str, &str)]) -> Arc<App> {
         ("AZURE_CLIENT_SECRET", "secret"),
         ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:9"),
         ("STATE_STORE_URL", "memory:"),
-        ("SESSION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
     ]);
     values.extend(more.iter().copied());
     let lookup = |name: &str| values.get(name).map(|value| (*value).to_owned());

@@ -1,5 +1,7 @@
 //! The document store: one suite that every backend passes, and what only some can fail at.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 mod crash;
 mod failures;
 mod process;

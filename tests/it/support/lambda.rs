@@ -8,24 +8,42 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use warp::Filter as _;
-use warp::http::HeaderMap;
+use warp::http::{HeaderMap, HeaderName, Method, StatusCode};
+use warp::path::FullPath;
 use warp::reply::Response;
+
+use super::functions_host::{Level, Line, collect};
 
 pub const REGION: &str = "eu-west-1";
 pub const QUEUE_ARN: &str = "arn:aws:sqs:eu-west-1:111122223333:health-poll";
 
 /// The handler under the fake AWS.
 pub struct LambdaHost {
-    child: Child,
-    invocations: mpsc::UnboundedSender<Invocation>,
-    sqs: FakeSqs,
+    /// What browsers see: a function URL's place.
+    pub base: String,
+    inner: Arc<Inner>,
 }
+
+struct Inner {
+    child: Mutex<Child>,
+    settings: BTreeMap<String, String>,
+    runtime_address: String,
+    invocations: mpsc::UnboundedSender<Invocation>,
+    waiting: Waiting,
+    sqs: FakeSqs,
+    log: Arc<Mutex<Vec<Line>>>,
+}
+
+/// Invocations that are in work, by their id.
+type Waiting = Arc<Mutex<BTreeMap<String, oneshot::Sender<Result<Value, Value>>>>>;
 
 /// An SQS with one queue.
 pub struct FakeSqs {
@@ -69,34 +87,26 @@ pub enum Fault {
 
 impl LambdaHost {
     pub async fn start(settings: BTreeMap<String, String>) -> Self {
+        Self::start_behind(TcpListener::bind("127.0.0.1:0").await.unwrap(), settings).await
+    }
+
+    /// The handler behind a function URL at this listener.
+    pub async fn start_behind(listener: TcpListener, settings: BTreeMap<String, String>) -> Self {
+        let base = format!("http://{}", listener.local_addr().unwrap());
         let sqs = FakeSqs::start().await;
         let (invocations, receiver) = mpsc::unbounded_channel();
-        let runtime_address = serve_runtime(receiver).await;
-        let child = Command::new(env!("CARGO_BIN_EXE_lambda"))
-            .env_clear()
-            .env("HEALTH_POLL_QUEUE_URL", &sqs.queue_url)
-            .envs(settings)
-            .env("AWS_LAMBDA_RUNTIME_API", runtime_address)
-            .env("AWS_LAMBDA_FUNCTION_NAME", "health-monitor")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
-            .env("AWS_REGION", REGION)
-            .env("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE")
-            .env("AWS_SECRET_ACCESS_KEY", FakeSqs::SECRET_KEY)
-            .env("AWS_SESSION_TOKEN", FakeSqs::SESSION_TOKEN)
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Self { child, invocations, sqs }
+        let waiting = Waiting::default();
+        let runtime_address = serve_runtime(receiver, Arc::clone(&waiting)).await;
+        let log = Arc::default();
+        let child = Mutex::new(spawn(&settings, &runtime_address, &sqs, &log));
+        let inner = Arc::new(Inner { child, settings, runtime_address, invocations, waiting, sqs, log });
+        tokio::spawn(serve_function_url(listener, Arc::clone(&inner)));
+        Self { base, inner }
     }
 
     /// One invocation, synchronous: the answer, or the error that was reported.
     pub async fn invoke(&self, event: Value) -> Result<Value, Value> {
-        let (reply, answer) = oneshot::channel();
-        assert!(self.invocations.send(Invocation { event, reply }).is_ok(), "the Runtime API runs");
-        tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer in time").expect("an answer")
+        self.inner.invoke(event).await
     }
 
     /// A request as a function URL sends it. Gives status and parsed body.
@@ -107,21 +117,134 @@ impl LambdaHost {
         (status, serde_json::from_str(body).unwrap_or_default())
     }
 
-    /// Takes all messages out of the queue and delivers them as one batch; gives the ids that failed.
-    pub async fn deliver(&self) -> Vec<String> {
-        let messages = std::mem::take(&mut self.sqs().messages);
-        let answer = self.invoke(sqs_event(&messages)).await.unwrap();
+    /// Delivers all messages of the queue as one batch and removes those that succeeded, as SQS does. Gives the ids that
+    /// failed; when the invocation fails, the whole batch stays.
+    pub async fn deliver(&self) -> Result<Vec<String>, Value> {
+        let messages = self.sqs().messages.clone();
+        let answer = self.invoke(sqs_event(&messages)).await?;
         let failures = answer["batchItemFailures"].as_array().expect("a batch answers with its failures");
-        failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
+        let failed: Vec<String> =
+            failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect();
+        let kept = |index: &usize| failed.contains(&format!("m{index}"));
+        self.sqs().messages = (0..messages.len()).filter(kept).map(|index| messages[index].clone()).collect();
+        Ok(failed)
     }
 
     pub fn sqs(&self) -> MutexGuard<'_, Sqs> {
-        self.sqs.state()
+        self.inner.sqs.state()
     }
 
-    pub async fn kill(&mut self) {
-        self.child.kill().await.unwrap();
+    /// SIGKILL, as Lambda ends an environment whenever it likes. What was in work fails.
+    pub async fn kill(&self) {
+        self.inner.child.lock().unwrap().start_kill().unwrap();
+        self.inner.waiting.lock().unwrap().clear();
     }
+
+    /// A new environment.
+    pub fn start_again(&self) {
+        let inner = &self.inner;
+        *inner.child.lock().unwrap() = spawn(&inner.settings, &inner.runtime_address, &inner.sqs, &inner.log);
+    }
+
+    /// All that the handler wrote.
+    pub fn log(&self) -> Vec<Line> {
+        self.inner.log.lock().unwrap().clone()
+    }
+}
+
+impl Inner {
+    async fn invoke(&self, event: Value) -> Result<Value, Value> {
+        let (reply, answer) = oneshot::channel();
+        assert!(self.invocations.send(Invocation { event, reply }).is_ok(), "the Runtime API runs");
+        let mut answer = std::pin::pin!(answer);
+        for _ in 0..600 {
+            if let Ok(answer) = tokio::time::timeout(Duration::from_millis(100), &mut answer).await {
+                return answer.unwrap_or_else(|_| Err(json!({"errorType": "Runtime.ExitError"})));
+            }
+            let ended = self.child.lock().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the handler ended: {ended:?} {:?}", self.log.lock().unwrap());
+        }
+        panic!("no answer within a minute")
+    }
+}
+
+fn spawn(
+    settings: &BTreeMap<String, String>,
+    runtime_address: &str,
+    sqs: &FakeSqs,
+    log: &Arc<Mutex<Vec<Line>>>,
+) -> Child {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lambda"))
+        .env_clear()
+        .env("HEALTH_POLL_QUEUE_URL", &sqs.queue_url)
+        .envs(settings)
+        .env("AWS_LAMBDA_RUNTIME_API", runtime_address)
+        .env("AWS_LAMBDA_FUNCTION_NAME", "health-monitor")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+        .env("AWS_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", FakeSqs::SECRET_KEY)
+        .env("AWS_SESSION_TOKEN", FakeSqs::SESSION_TOKEN)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    collect(child.stdout.take().unwrap(), Arc::clone(log), |_| Level::Information);
+    collect(child.stderr.take().unwrap(), Arc::clone(log), |_| Level::Error);
+    child
+}
+
+/// HTTP as a function URL turns it into events and back.
+async fn serve_function_url(listener: TcpListener, inner: Arc<Inner>) {
+    let filter = warp::method()
+        .and(warp::path::full())
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::headers_cloned())
+        .and(warp::body::bytes())
+        .then(move |method: Method, path: FullPath, query: String, headers: HeaderMap, body: Bytes| {
+            let inner = Arc::clone(&inner);
+            async move {
+                let headers: Vec<(&str, &str)> =
+                    headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+                let target =
+                    if query.is_empty() { path.as_str().to_owned() } else { format!("{}?{query}", path.as_str()) };
+                let mut event = http_event(method.as_str(), &target, &headers, None);
+                if !body.is_empty() {
+                    // Forms come encoded, as every type but text and JSON does.
+                    event["body"] = json!(STANDARD.encode(&body));
+                    event["isBase64Encoded"] = json!(true);
+                }
+                match inner.invoke(event).await {
+                    Ok(answer) => response_of(&answer),
+                    Err(_) => {
+                        let mut response = Response::new("Internal Server Error".into());
+                        *response.status_mut() = StatusCode::BAD_GATEWAY;
+                        response
+                    }
+                }
+            }
+        });
+    warp::serve(filter).incoming(listener).run().await;
+}
+
+fn response_of(answer: &Value) -> Response {
+    let body = answer["body"].as_str().unwrap_or_default();
+    let body = match answer["isBase64Encoded"].as_bool() {
+        Some(true) => STANDARD.decode(body).unwrap(),
+        _ => body.as_bytes().to_vec(),
+    };
+    let mut response = Response::new(body.into());
+    *response.status_mut() = u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap().try_into().unwrap();
+    let headers = response.headers_mut();
+    for (name, value) in answer["headers"].as_object().into_iter().flatten() {
+        headers.insert(name.parse::<HeaderName>().unwrap(), value.as_str().unwrap().parse().unwrap());
+    }
+    for cookie in answer["cookies"].as_array().into_iter().flatten() {
+        headers.append("set-cookie", cookie.as_str().unwrap().parse().unwrap());
+    }
+    response
 }
 
 /// A function URL's event (payload format 2.0).
@@ -157,10 +280,9 @@ pub fn sqs_event(messages: &[String]) -> Value {
     json!({ "Records": records.collect::<Vec<_>>() })
 }
 
-async fn serve_runtime(receiver: mpsc::UnboundedReceiver<Invocation>) -> String {
+async fn serve_runtime(receiver: mpsc::UnboundedReceiver<Invocation>, waiting: Waiting) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let waiting: Arc<Mutex<BTreeMap<String, oneshot::Sender<Result<Value, Value>>>>> = Arc::default();
     let receiver = Arc::new(tokio::sync::Mutex::new((0u32, receiver)));
     let base = warp::path!("2018-06-01" / "runtime" / "invocation" / ..);
     let given = Arc::clone(&waiting);

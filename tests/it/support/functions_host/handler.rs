@@ -149,7 +149,8 @@ fn spawn(
     Ok(child)
 }
 
-fn collect(pipe: impl AsyncRead + Send + Unpin + 'static, log: Arc<Mutex<Vec<Line>>>, level: fn(&str) -> Level) {
+/// Reads a pipe by line until its end.
+pub fn collect(pipe: impl AsyncRead + Send + Unpin + 'static, log: Arc<Mutex<Vec<Line>>>, level: fn(&str) -> Level) {
     tokio::spawn(async move {
         let mut lines = BufReader::new(pipe).lines();
         while let Ok(Some(text)) = lines.next_line().await {

@@ -17,7 +17,7 @@ use health_monitor::package;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-pub use handler::{Level, Line};
+pub use handler::{Level, Line, collect};
 pub use invoke::{Framing, InvocationError, Payload};
 pub use queues::{Delivery, Message};
 
@@ -71,6 +71,11 @@ impl Prepared {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         Self { listener, base }
+    }
+
+    /// The listener alone, for another host at the same address.
+    pub fn into_listener(self) -> TcpListener {
+        self.listener
     }
 
     /// Starts the handler with these app settings and waits until it is ready.

@@ -1,0 +1,41 @@
+# Every recipe is plain cargo, so nothing needs `just`.
+
+# The recipes.
+default:
+    @just --list --unsorted
+
+# What CI runs: format, lints, tests on every store, the package.
+check:
+    bash .ci/run
+
+# The tests; those against Azure Blob storage say that they skip.
+test *filter:
+    cargo test {{ filter }}
+
+# The tests of the store on every backend, Azurite included.
+test-store:
+    .ci/with-azurite cargo test --test it store::
+
+# Everything on this machine against a simulated Azure, live.
+demo:
+    cargo run -- demo
+
+# The product in one process, with the settings of local.settings.json.
+run:
+    cargo run -- serve
+
+# Poll every customer now.
+poll:
+    cargo run -- poll
+
+# target/package: what `func start` and `func azure functionapp publish` take.
+package:
+    cargo run -- package
+
+# target/lambda/lambda: what infra/aws/template.yaml deploys (needs cargo-lambda).
+package-lambda:
+    cargo lambda build --release --no-default-features --features lambda --bin lambda
+
+# Look at changed snapshots one by one (needs cargo-insta).
+review:
+    cargo insta review

@@ -1,0 +1,140 @@
+//! What is deployed names our settings, all that must be set and none that we do not read.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use health_monitor::functions::{Functions, Trigger};
+use health_monitor::settings::{Door, NAMES, Settings};
+
+fn file(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// Names and values of the app settings in the Bicep file.
+fn azure() -> BTreeMap<String, String> {
+    let text = file("infra/azure/main.bicep");
+    let (_, settings) = text.split_once("appSettings: [").unwrap();
+    let (settings, _) = settings.split_once("\n      ]").unwrap();
+    let setting = |line: &str| {
+        let (name, value) = line.trim().strip_prefix("{ name: '")?.strip_suffix(" }")?.split_once("', value: ")?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    let lines = settings.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| setting(line).unwrap_or_else(|| panic!("{line}"))).collect()
+}
+
+/// Names and values of the function's environment in the SAM template.
+fn aws() -> BTreeMap<String, String> {
+    let text = file("infra/aws/template.yaml");
+    let (_, variables) = text.split_once("        Variables:\n").unwrap();
+    let variables = variables.lines().map_while(|line| line.strip_prefix("          "));
+    variables.map(|line| line.split_once(": ").unwrap()).map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// Settings as they are after a deployment that sets these names: an example in place of each value.
+fn deployed(door: Door, names: &BTreeMap<String, String>, values: &[(&str, &str)]) -> Settings {
+    let read = |name: &str| {
+        let platform = values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let example = || NAMES.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        platform.or_else(|| names.contains_key(name).then(example).flatten())
+    };
+    Settings::from_lookup(door, read).unwrap()
+}
+
+fn unknown(names: &BTreeMap<String, String>) -> Vec<&String> {
+    names.keys().filter(|name| !NAMES.iter().any(|(known, _)| known == name)).collect()
+}
+
+#[test]
+fn the_example_settings_are_all_settings_and_nothing_else() {
+    let example: serde_json::Value = serde_json::from_str(&file("local.settings.example.json")).unwrap();
+    let mut wanted: serde_json::Map<_, _> =
+        NAMES.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    wanted.insert("FUNCTIONS_WORKER_RUNTIME".to_owned(), "custom".into());
+    // `func` takes a missing IsEncrypted for true.
+    assert_eq!(example, serde_json::json!({"IsEncrypted": false, "Values": wanted}));
+}
+
+#[test]
+fn what_is_deployed_to_azure_starts() {
+    let names = azure();
+    // These three the Functions host reads, not we.
+    let host = [
+        "APPLICATIONINSIGHTS_CONNECTION_STRING",
+        "AzureWebJobsStorage__credential",
+        "AzureWebJobsStorage__queueServiceUri",
+    ];
+    assert_eq!(unknown(&names), host);
+    let container = names["STATE_STORE_URL"].trim_matches('\'').replace("${stateContainer}", "health-state");
+    let settings = deployed(
+        Door::Functions,
+        &names,
+        &[
+            ("STATE_STORE_URL", &container),
+            ("AzureWebJobsStorage__accountName", "contoso"),
+            ("AzureWebJobsStorage__blobServiceUri", "https://contoso.blob.core.windows.net/"),
+            ("PUBLIC_BASE_URL", "https://contoso.azurewebsites.net"),
+            ("SESSION_KEYS", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="),
+        ],
+    );
+    health_monitor::store::open(&settings.store).unwrap();
+    for secret in ["AZURE_CLIENT_SECRET", "SESSION_KEYS"] {
+        assert!(names[secret].starts_with("'@Microsoft.KeyVault("), "{secret} is a reference");
+    }
+}
+
+#[test]
+fn what_is_deployed_to_aws_starts() {
+    let names = aws();
+    assert_eq!(unknown(&names), Vec::<&String>::new());
+    let bucket = names["STATE_STORE_URL"].replace("!Sub ", "").replace("${State}", "a-bucket");
+    let hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    deployed(
+        Door::Lambda,
+        &names,
+        &[
+            ("STATE_STORE_URL", bucket.trim_matches('"')),
+            ("PARTNER_API_KEYS", &format!("portal:{hash}")),
+            ("PUBLIC_BASE_URL", "https://contoso.lambda-url.eu-west-1.on.aws"),
+            ("HEALTH_POLL_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/111122223333/health-poll"),
+            ("SESSION_KEYS", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "set by Lambda"),
+        ],
+    );
+    for secret in ["AZURE_CLIENT_SECRET", "SESSION_KEYS"] {
+        assert!(names[secret].contains("{{resolve:secretsmanager:"), "{secret} is a reference");
+    }
+}
+
+#[test]
+fn what_is_deployed_has_the_queues_and_timers_of_the_functions() {
+    let (bicep, sam) = (file("infra/azure/main.bicep"), file("infra/aws/template.yaml"));
+    let mut queues = BTreeSet::new();
+    for function in Functions::embedded().list {
+        match function.trigger {
+            Trigger::Http { .. } => {}
+            Trigger::Timer { .. } => {
+                assert!(sam.contains(&format!("Input: '{{\"function\":\"{}\"}}'", function.name)), "{}", function.name);
+            }
+            Trigger::Queue { queue, .. } => {
+                queues.insert(queue);
+            }
+        }
+    }
+    for queue in queues {
+        assert!(bicep.contains(&format!("= {{ name: '{queue}' }}")), "{queue} is in the Bicep file");
+        assert!(bicep.contains(&format!("= {{ name: '{queue}-poison' }}")), "{queue}-poison is in the Bicep file");
+        assert!(sam.contains(&format!("QueueName: {queue}\n")), "{queue} is in the SAM template");
+    }
+    assert!(sam.contains("FunctionResponseTypes: [ReportBatchItemFailures]"), "one bad message returns alone");
+    let number = |name: &str| {
+        let (_, after) = sam.split_once(&format!(" {name}: ")).unwrap();
+        after.lines().next().unwrap().parse::<u64>().unwrap()
+    };
+    assert!(number("VisibilityTimeout") >= 6 * number("Timeout"), "as AWS advises");
+}
