@@ -89,10 +89,16 @@ fn words(app: &App, error: &Error) -> Words {
     let link = || html! { p { "Open the link that " (partner) " gave you once more and sign in from there." } };
     match error {
         Error::Invite(fault) => invite(partner, *fault),
-        Error::BadParameter(name) => Words::new(
+        Error::BadParameter(_) | Error::RepeatedParameter => Words::new(
             StatusCode::BAD_REQUEST,
             "This link is not complete",
-            html! { "The part " code { (name) } " of the link is not what it should be." },
+            html! {
+                @if let Error::BadParameter(name) = error {
+                    "The part " code { (name) } " of the link is not what it should be."
+                } @else {
+                    "A part of the link is in it twice."
+                }
+            },
             html! { p { "Copy the whole link that " (partner) " gave you, without line breaks, and open it again." } },
         )
         .final_(),
