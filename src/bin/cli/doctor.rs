@@ -78,8 +78,8 @@ fn print(checks: &[Check]) {
 
 fn of_settings(settings: &Settings) -> Check {
     let found = format!(
-        "cloud {}, tenant {}, application {}, client secret set",
-        settings.cloud.name, settings.identity.tenant_id, settings.identity.client_id
+        "cloud {}, tenant {}, application {}, credential: {}",
+        settings.cloud.name, settings.identity.tenant_id, settings.identity.client_id, settings.identity.credential
     );
     Check::new("settings", Verdict::Good, found, None)
 }
