@@ -21,7 +21,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub use authority::Authority;
 pub(crate) use authority::{Prompt, SignIn};
@@ -55,6 +55,18 @@ pub struct Client {
 pub struct AccessToken {
     pub(crate) secret: SecretString,
     pub(crate) expires_at: Timestamp,
+}
+
+impl AccessToken {
+    /// A token from its text, as when it comes out of a sealed session.
+    pub(crate) fn new(secret: SecretString, expires_at: Timestamp) -> Self {
+        Self { secret, expires_at }
+    }
+
+    /// The text, for the sealed session only.
+    pub(crate) fn expose(&self) -> &str {
+        self.secret.expose_secret()
+    }
 }
 
 impl Client {

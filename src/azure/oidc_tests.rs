@@ -143,6 +143,17 @@ fn a_key_pinned_to_one_tenant_signs_for_no_other() {
     assert_eq!(validate(&token, &signer.keys, &expected(), now()), Err(IdTokenFault::KeyIssuer));
 }
 
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_checks_panic_or_pass(header in ".*", claims in ".*", signature in ".*", raw in ".*") {
+        let keys = Keys { issuer: String::new(), keys: Vec::new(), read_at: now() };
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        for token in [raw.clone(), format!("{}.{}.{signature}", part(&header), part(&claims)), format!("{}..", part(&raw))] {
+            proptest::prop_assert!(validate(&token, &keys, &expected(), now()).is_err());
+        }
+    }
+}
+
 #[test]
 fn a_domain_has_two_labels_of_harmless_letters() {
     for text in ["contoso.example", "Contoso.onmicrosoft.com", " a-b.c "] {

@@ -2,7 +2,6 @@
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
-use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::request::transport;
@@ -95,18 +94,6 @@ impl Client {
         let answer = self.arm(Method::GET, &path, token, None).await?;
         let row = serde_json::from_value(answer.body).ok().and_then(seen);
         Ok(row.filter(|row| row.id == subscription))
-    }
-}
-
-impl AccessToken {
-    /// A token from its text, as when it comes out of a sealed session.
-    pub(crate) fn new(secret: secrecy::SecretString, expires_at: crate::model::Timestamp) -> Self {
-        Self { secret, expires_at }
-    }
-
-    /// The text, for the sealed session only.
-    pub(crate) fn expose(&self) -> &str {
-        self.secret.expose_secret()
     }
 }
 

@@ -30,14 +30,21 @@ pub enum Callback {
         /// All subscriptions are to be ticked.
         all: bool,
     },
-    /// Entra gave a code.
+    /// Entra sent the person back.
+    Answer(Answer),
+}
+
+/// What Entra sent the person back with.
+#[derive(Debug)]
+pub enum Answer {
+    /// A code.
     Code {
         /// The code.
         code: SecretString,
         /// What should be our state.
         state: SecretString,
     },
-    /// Entra gave an error.
+    /// An error.
     Refused {
         /// The error.
         refusal: EntraRefusal,
@@ -62,14 +69,11 @@ impl Callback {
             let codes = field("error_description").and_then(aadsts).into_iter().collect();
             let error = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(60).collect();
             let cancelled = field("error_subcode") == Some("cancel");
-            return Ok(Self::Refused {
-                refusal: EntraRefusal { error, codes, ..EntraRefusal::default() },
-                cancelled,
-                state,
-            });
+            let refusal = EntraRefusal { error, codes, ..EntraRefusal::default() };
+            return Ok(Self::Answer(Answer::Refused { refusal, cancelled, state }));
         }
         match (field("code"), field("step")) {
-            (Some(code), _) if !code.is_empty() => Ok(Self::Code { code: code.into(), state }),
+            (Some(code), _) if !code.is_empty() => Ok(Self::Answer(Answer::Code { code: code.into(), state })),
             (None, Some("choose")) => Ok(Self::Choose { all: field("all") == Some("1") }),
             _ => Err(Error::StateMismatch),
         }
@@ -87,12 +91,9 @@ fn aadsts(description: &str) -> Option<u32> {
 ///
 /// # Errors
 /// Every refusal of the way in; see [`Error`].
-pub async fn callback(app: &Arc<App>, answer: Callback, cookie: Option<&str>) -> Result<Onward, Failure> {
+pub async fn callback(app: &Arc<App>, answer: Answer, cookie: Option<&str>) -> Result<Onward, Failure> {
     match answer {
-        Callback::Choose { .. } => {
-            Ok(Onward { location: CHOOSE.to_owned(), cookie: cookie.unwrap_or_default().into() })
-        }
-        Callback::Refused { refusal, cancelled, state } => {
+        Answer::Refused { refusal, cancelled, state } => {
             // The session stays: the person may go back and try again while it lives.
             let opened = sealed::resume(app, cookie).await.ok();
             let entry = opened.as_ref().and_then(|opened| match &opened.phase {
@@ -101,7 +102,7 @@ pub async fn callback(app: &Arc<App>, answer: Callback, cookie: Option<&str>) ->
             });
             Err(Failure { error: refused(refusal, cancelled), entry })
         }
-        Callback::Code { code, state } => {
+        Answer::Code { code, state } => {
             let opened = sealed::resume(app, cookie).await?;
             let Phase::SigningIn(signing_in) = &opened.phase else {
                 return Err(Error::Used.into());
@@ -314,7 +315,7 @@ mod tests {
 
     fn error_of(query: &str) -> Error {
         match Callback::parse(query).expect("an answer") {
-            Callback::Refused { refusal, cancelled, .. } => refused(refusal, cancelled),
+            Callback::Answer(Answer::Refused { refusal, cancelled, .. }) => refused(refusal, cancelled),
             other => panic!("{other:?} is no refusal"),
         }
     }

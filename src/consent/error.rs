@@ -11,7 +11,10 @@ pub enum Error {
     /// The invite does not let the person in.
     #[error("the invite is refused: {0}")]
     Invite(InviteFault),
-    /// A parameter of the link is no id of its kind, or came twice.
+    /// A parameter of the link came twice.
+    #[error("a parameter of the link came twice")]
+    RepeatedParameter,
+    /// A parameter of the link is no id of its kind.
     #[error("the parameter {0} is malformed")]
     BadParameter(&'static str),
     /// Entra knows no such domain.

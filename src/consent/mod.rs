@@ -13,7 +13,7 @@ mod session;
 mod start;
 mod verify;
 
-pub use callback::{Callback, Choice, Choices, callback, choices};
+pub use callback::{Answer, Callback, Choice, Choices, callback, choices};
 pub use error::{Error, Failure, InviteFault, NoRight};
 pub use grant::{GrantForm, GrantRefusal, Granted, Outcome, grant};
 pub use sealed::prune_sessions;

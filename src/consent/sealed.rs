@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use chrono::TimeDelta;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::Error;
 use super::session::Phase;
@@ -29,7 +30,10 @@ pub(crate) const LIFE: TimeDelta = TimeDelta::minutes(10);
 const PURPOSE: &[u8] = b"health-monitor consent session 1\0";
 
 /// The most sessions that one pruning removes; the next one goes on.
-const PRUNED_AT_ONCE: usize = 500;
+const PRUNED_AT_ONCE: usize = 2_000;
+
+/// Removals in flight at once.
+const REMOVALS: usize = 16;
 
 /// What the browser holds: which session, and the key that opens it.
 #[derive(Clone)]
@@ -180,19 +184,16 @@ pub(crate) async fn end(app: &App, ticket: &Ticket) {
 /// The store's.
 pub async fn prune_sessions(app: &Arc<App>) -> Result<usize, crate::store::Error> {
     let now = app.clock.now();
-    let mut pruned = 0;
-    for listed in app.store.list(Folder::Sessions).await? {
-        let id = listed.path.strip_prefix(Folder::Sessions.prefix()).and_then(|name| name.strip_suffix(".bin"));
-        let over = id.is_some_and(|id| expiry(id).is_some_and(|end| end <= now));
-        if let Some(id) = id.filter(|_| over) {
-            app.store.delete(&Key::Session(id.to_owned())).await?;
-            pruned += 1;
-        }
-        if pruned >= PRUNED_AT_ONCE {
-            break;
-        }
-    }
-    Ok(pruned)
+    let listed = app.store.list(Folder::Sessions).await?;
+    let ids = listed.iter().filter_map(|one| one.path.strip_prefix(Folder::Sessions.prefix())?.strip_suffix(".bin"));
+    let over = ids.filter(|id| expiry(id).is_some_and(|end| end <= now)).take(PRUNED_AT_ONCE).map(str::to_owned);
+    let remove = |id: String| {
+        let app = Arc::clone(app);
+        async move { app.store.delete(&Key::Session(id)).await }
+    };
+    let over: Vec<_> = over.collect();
+    let removed = futures_util::stream::iter(over).map(remove).buffer_unordered(REMOVALS);
+    removed.try_fold(0, |pruned, ()| async move { Ok(pruned + 1) }).await
 }
 
 #[cfg(test)]

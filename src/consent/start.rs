@@ -20,11 +20,11 @@ impl StartQuery {
     /// Reads the query of the link; what it does not know, it ignores.
     ///
     /// # Errors
-    /// [`Error::BadParameter`].
+    /// [`Error::BadParameter`], [`Error::RepeatedParameter`].
     pub fn parse(query: &str) -> Result<Self, Error> {
         const KNOWN: [&str; 3] = ["subscriptionId", "tenant", "invite"];
         let mut entry = Entry::default();
-        for (name, value) in fields(query, &KNOWN).ok_or(Error::BadParameter("link"))? {
+        for (name, value) in fields(query, &KNOWN).ok_or(Error::RepeatedParameter)? {
             let value = value.trim();
             match name.as_str() {
                 _ if value.is_empty() => {}
@@ -147,12 +147,10 @@ mod tests {
             format!("/api/consent/start?invite=abc&subscriptionId={id}&tenant=contoso.example")
         );
         assert_eq!(StartQuery::parse("").expect("no parameter").entry.start_path(), "/api/consent/start");
-        for (query, name) in [
-            ("subscriptionId=1", "subscriptionId"),
-            ("tenant=a%2Fb", "tenant"),
-            ("tenant=..%2F..", "tenant"),
-            ("invite=a&invite=b", "link"),
-        ] {
+        assert!(matches!(StartQuery::parse("invite=a&invite=b"), Err(Error::RepeatedParameter)));
+        for (query, name) in
+            [("subscriptionId=1", "subscriptionId"), ("tenant=a%2Fb", "tenant"), ("tenant=..%2F..", "tenant")]
+        {
             assert!(matches!(StartQuery::parse(query), Err(Error::BadParameter(found)) if found == name), "{query}");
         }
     }

@@ -35,15 +35,12 @@ pub(super) fn choose(app: &App, choices: &Choices, notice: Option<&str>) -> Resp
         }
         h2 { "What you grant" }
         dl {
-            div { dt { "To whom" } dd {
-                strong { (partner) } ", through its application" br;
-                small { "Application (client) id " code { (choices.client_id) } } br;
-                small {
-                    "Service principal in your organisation "
-                    @match choices.principal {
-                        Some(principal) => { code { (principal) } }
-                        None => { "(being created; it is shown when you have granted)" }
-                    }
+            div { dt { "To whom" } dd { strong { (partner) } ", through its application" } }
+            div { dt { "Application" } dd { code { (choices.client_id) } " " small { "(client id)" } } }
+            div { dt { "In your tenant" } dd {
+                @match choices.principal {
+                    Some(principal) => { code { (principal) } " " small { "(service principal)" } }
+                    None => small { "The service principal is being created; it is shown when you have granted." },
                 }
             } }
             div { dt { "Role" } dd {
@@ -136,7 +133,7 @@ pub(super) fn granted(app: &App, granted: &Granted, reference: &str) -> Response
         (0, _) => "Nothing was granted".to_owned(),
         (1, 0) => format!("Done: {partner} now watches your subscription"),
         (made, 0) => format!("Done: {partner} now watches {made} subscriptions"),
-        (made, missing) => format!("{made} granted, {missing} not"),
+        (made, missing) => format!("{made} of {} subscriptions granted", made + missing),
     };
     let body = html! {
         p.lead {
@@ -208,7 +205,7 @@ fn result(granted: &Granted, outcome: &Outcome) -> Markup {
         }
         @match &outcome.result {
             Ok(access) => div.note {
-                small { @if access.adopted { "It was granted before; nothing was doubled. " } "Role assignment " code { (access.role_assignment_id) } }
+                small { @if access.adopted { "It was granted before; nothing was doubled. " } "Role assignment " code { (access.role_assignment_id.rsplit('/').next().unwrap_or_default()) } }
             },
             Err(refusal) => div.note {
                 (reason(refusal))

@@ -71,7 +71,7 @@ async fn callback(method: Method, query: String, headers: HeaderMap, app: Arc<Ap
                 Err(failure) => refuse(&app, &failure),
             };
         }
-        Ok(answer) => answer,
+        Ok(Callback::Answer(answer)) => answer,
         Err(error) => return refuse(&app, &error.into()),
     };
     match crate::consent::callback(&app, answer, cookie.as_deref()).await {

@@ -16,6 +16,8 @@ struct Words {
     status: StatusCode,
     title: &'static str,
     what: Markup,
+    /// What it is about, between the two.
+    detail: Option<Markup>,
     next: Markup,
     /// Whether to offer the same way in once more.
     again: bool,
@@ -24,11 +26,15 @@ struct Words {
 
 impl Words {
     fn new(status: StatusCode, title: &'static str, what: Markup, next: Markup) -> Self {
-        Self { status, title, what, next, again: true, retry_after: None }
+        Self { status, title, what, detail: None, next, again: true, retry_after: None }
     }
 
     fn final_(self) -> Self {
         Self { again: false, ..self }
+    }
+
+    fn about(self, detail: Markup) -> Self {
+        Self { detail: Some(detail), ..self }
     }
 
     fn later(self, seconds: u64) -> Self {
@@ -44,6 +50,7 @@ pub(super) fn refuse(app: &App, failure: &Failure, reference: &str) -> Response 
     let again = failure.entry.as_ref().filter(|_| words.again);
     let body = html! {
         p.lead { (words.what) }
+        @if let Some(detail) = &words.detail { (detail) }
         h2 { "What to do now" }
         (words.next)
         @if let Some(entry) = again {
@@ -82,10 +89,16 @@ fn words(app: &App, error: &Error) -> Words {
     let link = || html! { p { "Open the link that " (partner) " gave you once more and sign in from there." } };
     match error {
         Error::Invite(fault) => invite(partner, *fault),
-        Error::BadParameter(name) => Words::new(
+        Error::BadParameter(_) | Error::RepeatedParameter => Words::new(
             StatusCode::BAD_REQUEST,
             "This link is not complete",
-            html! { "The part " code { (name) } " of the link is not what it should be." },
+            html! {
+                @if let Error::BadParameter(name) = error {
+                    "The part " code { (name) } " of the link is not what it should be."
+                } @else {
+                    "A part of the link is in it twice."
+                }
+            },
             html! { p { "Copy the whole link that " (partner) " gave you, without line breaks, and open it again." } },
         )
         .final_(),
@@ -147,10 +160,10 @@ fn words(app: &App, error: &Error) -> Words {
             html! { "Your organisation lets only administrators allow new applications." },
             html! {
                 p { "Send your link to a Cloud Application Administrator, Application Administrator or Global Administrator of your "
-                    "organisation. When he signs in with it, he can tick " strong { "Consent on behalf of your organization" } "; "
-                    "then sign in again yourself, or let him go on if he may assign roles in Azure." }
-                p { "Or he approves the application (client) id " code { (app.settings.identity.client_id) }
-                    " on the command line, which asks for no sign-in in his name:" }
+                    "organisation. Whoever signs in with it as one can tick " strong { "Consent on behalf of your organization" } "; "
+                    "then sign in again yourself, or let the administrator go on, who may also assign roles in Azure." }
+                p { "Or an administrator adds the application (client id " code { (app.settings.identity.client_id) }
+                    ") on the command line:" }
                 pre { code { "az ad sp create --id " (app.settings.identity.client_id) } }
             },
         ),
@@ -290,7 +303,6 @@ fn no_subscriptions(unusable: &[Offer], foreign: usize) -> Words {
             }
         },
         html! {
-            @if !unusable.is_empty() { (list(unusable)) }
             p { "Sign in with an account that is Owner of a subscription of this organisation. If your role is one that must be activated "
                 "first (Privileged Identity Management), activate it and sign in again." }
             @if foreign > 0 {
@@ -298,6 +310,7 @@ fn no_subscriptions(unusable: &[Offer], foreign: usize) -> Words {
             }
         },
     )
+    .about(html! { @if !unusable.is_empty() { (list(unusable)) } })
 }
 
 fn list(offers: &[Offer]) -> Markup {
@@ -322,10 +335,8 @@ fn not_allowed(app: &App, no_right: &NoRight) -> Words {
         "You may not grant this",
         html! { "You are signed in as " strong { (person) } ". This account sees subscriptions, but may not assign roles on any of them." },
         html! {
-            (list(offers))
-            p { "Three ways on:" }
             p { strong { "Activate your role. " } "If you are eligible for Owner or User Access Administrator (Privileged Identity Management), "
-                "activate it and sign in again. A Global Administrator first has to elevate his access in Azure." }
+                "activate it and sign in again. A Global Administrator first has to elevate access in Azure." }
             p { strong { "Let somebody else sign in. " } "Send your link to an Owner, User Access Administrator or Role Based Access Control "
                 "Administrator of the subscription." }
             p { strong { "Use the command line. " } "Somebody who may assign roles can run this, and then sign in with your link so that we "
@@ -333,4 +344,5 @@ fn not_allowed(app: &App, no_right: &NoRight) -> Words {
             pre { code { (lines) } }
         },
     )
+    .about(list(offers))
 }

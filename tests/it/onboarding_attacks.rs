@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use health_monitor::sandbox::visitor::{Choice, Page, Visitor};
-use health_monitor::sandbox::{IdTokenTamper, World};
+use health_monitor::sandbox::{Fault, HostKind, IdTokenTamper, World};
 use reqwest::Method;
 use url::Url;
 
@@ -171,6 +171,29 @@ async fn every_forged_id_token_is_refused() {
     }
     let listed = case.app.sandbox.requests().iter().filter(|one| one.path == "/subscriptions").count();
     assert_eq!(listed, 0, "nothing is read for somebody who is not proven");
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_keys_becomes_no_flood_of_requests() {
+    let case = Case::start().await;
+    let fetched =
+        || case.app.sandbox.requests().iter().filter(|one| one.path.ends_with("/discovery/v2.0/keys")).count();
+    case.app.sandbox.change(|world| world.entra.tamper = Some(IdTokenTamper::UnknownKid));
+    for _ in 0..4 {
+        case.choose(&mut case.app.visitor(), "/api/consent/start").await;
+    }
+    assert_eq!(fetched(), 1);
+    case.app.clock.advance(Duration::from_secs(301));
+    case.choose(&mut case.app.visitor(), "/api/consent/start").await;
+    assert_eq!(fetched(), 2, "a key may be new: it is looked for again after five minutes");
+    // Known keys serve on, also while Entra's documents cannot be read.
+    case.app.sandbox.change(|world| {
+        world.entra.tamper = None;
+        world.fault(Fault::status(503).host(HostKind::Entra).path("/discovery"));
+    });
+    case.app.clock.advance(Duration::from_secs(25 * 3600));
+    let page = case.choose(&mut case.app.visitor(), "/api/consent/start").await;
+    assert_eq!(page.status, 200, "{}", page.text());
 }
 
 #[tokio::test]

@@ -1,16 +1,13 @@
-//! Azure's own example payloads of what onboarding reads: subscriptions, tenants, role assignments and error bodies.
+//! Azure's own example payloads of what onboarding reads: subscriptions, tenants and role assignments.
 //! They are no part of this repository; `AZURE_EXAMPLES` names their directory, without it the tests say so and end.
 
 use std::path::PathBuf;
 
-use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::roles::RoleAssignment;
 use super::subscriptions::{Subscription, SubscriptionState, Tenant};
-use crate::azure::request::refusal;
 
 fn examples(folder: &str) -> Option<Vec<(String, Value)>> {
     #[expect(clippy::disallowed_methods, reason = "a test's own switch, no setting of the program")]
@@ -80,15 +77,4 @@ fn azures_examples_of_role_assignments_are_read_in_full() {
         }
     }
     assert!(read >= 7, "{read}");
-}
-
-#[test]
-fn azures_error_bodies_give_a_code() {
-    let Some(examples) = examples("errors") else { return };
-    for (name, example) in &examples {
-        let body = example.get("body").unwrap_or(example);
-        let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
-        let refusal = refusal(StatusCode::BAD_REQUEST, &HeaderMap::new(), text.as_bytes());
-        assert!(!refusal.code.is_empty(), "{name}: {text}");
-    }
 }
