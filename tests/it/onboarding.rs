@@ -344,6 +344,25 @@ async fn where_azure_wants_a_second_factor_one_more_sign_in_completes_the_grant(
 }
 
 #[tokio::test]
+async fn a_busy_azure_does_not_keep_the_page_from_a_customer_with_many_subscriptions() {
+    let case = Case::start_in(&[], |world, tenant| {
+        let owner = world.users.values().find(|user| user.tenant == tenant).expect("the owner").object_id;
+        for n in 0..60 {
+            let one = world.subscription(tenant, &format!("Branch {n}"));
+            world.assign(one, owner, Role::Owner);
+        }
+        world.fault(health_monitor::sandbox::Fault::throttled(5).path("/permissions"));
+    })
+    .await;
+    let chooser = case.choose(&mut case.app.visitor(), "/api/consent/start").await;
+    assert_eq!(chooser.status, 200, "{}", chooser.text());
+    let asked = case.app.sandbox.requests().iter().filter(|one| one.path.ends_with("/permissions")).count();
+    assert!((1..=8 * 4).contains(&asked), "{asked} checks, of 8 at once with 4 tries each");
+    let form = chooser.form("/api/consent/grant").expect("the form");
+    assert_eq!(form.named("subscription").filter(|one| !one.disabled).count(), 61, "what was not checked is offered");
+}
+
+#[tokio::test]
 async fn one_refused_subscription_does_not_undo_the_others() {
     let case = Case::start_in(&[], |world, tenant| {
         let owner = world.users.values().find(|user| user.tenant == tenant).expect("the owner").object_id;
