@@ -312,6 +312,22 @@ async fn a_role_that_takes_its_time_is_recorded_as_propagating_and_the_page_says
 }
 
 #[tokio::test]
+async fn a_subscription_that_azure_shows_in_another_tenant_is_no_proof() {
+    let case = Case::start().await;
+    let mut visitor = case.app.visitor();
+    let chooser = case.choose(&mut visitor, "/api/consent/start").await;
+    let id = case.subscription.to_string();
+    let moved = serde_json::json!({ "subscriptionId": id, "tenantId": id, "displayName": "Moved", "state": "Enabled" });
+    case.app.sandbox.change(|world| {
+        let fault = health_monitor::sandbox::Fault::status(200).body(moved.to_string(), "application/json");
+        world.fault(fault.method("GET").path(&format!("/subscriptions/{id}")));
+    });
+    visitor.grant(&chooser, Choice::All).await.expect("a page");
+    let customer = case.customer().await.expect("a record");
+    assert_eq!(customer.subscriptions[&case.subscription].access, SubscriptionAccess::Propagating);
+}
+
+#[tokio::test]
 async fn a_role_that_comes_after_some_reads_is_seen_by_the_same_page() {
     let case = Case::start().await;
     case.app.sandbox.change(|world| world.propagation(Duration::ZERO, 2));
