@@ -3,27 +3,83 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use tower_service::Service as _;
+use tracing::Instrument as _;
 
 use warp::Filter as _;
 use warp::filters::BoxedFilter;
-use warp::http::{HeaderMap, Method, StatusCode};
+use warp::http::{HeaderMap, Method, Request, StatusCode, header};
 use warp::path::FullPath;
 use warp::reject::{self, Reject, Rejection};
 use warp::reply::Response;
 
+use super::body;
 use super::gate::{Asked, Gate, Refusal};
 use crate::api::problem::Problem;
 use crate::app::App;
 use crate::{api, pages};
 
+/// When an HTTP call is given up: Azure's front end ends it at 230 s, and at `functionTimeout` the host would kill the process
+/// with all other calls in it.
+const DEADLINE: Duration = Duration::from_secs(200);
+
 /// Every public route. Never rejects. Without a gate the host in front has checked route, method and key.
 pub(super) fn front(app: &Arc<App>, gate: Option<Gate>) -> BoxedFilter<(Response,)> {
     let routes = api::routes(Arc::clone(app)).or(pages::routes(Arc::clone(app))).unify();
+    let routes = each_by_itself(routes.recover(answer).unify().boxed(), DEADLINE);
     let gated = match gate {
         Some(gate) => pass(gate).and(routes).boxed(),
-        None => routes.boxed(),
+        None => routes,
     };
     gated.recover(answer).unify().with(warp::log::custom(log)).map(warp::Reply::into_response).boxed()
+}
+
+/// Runs each call as a task of its own: one that panics or takes too long is answered like any other, and one whose caller
+/// has gone still finishes what it began, such as a grant.
+fn each_by_itself(routes: BoxedFilter<(Response,)>, deadline: Duration) -> BoxedFilter<(Response,)> {
+    warp::method()
+        .and(warp::path::full())
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(move |method: Method, path: FullPath, query: String, headers: HeaderMap, body| {
+            let routes = routes.clone();
+            async move {
+                let body = match body::collect(body).await {
+                    Ok(body) => body,
+                    Err(problem) => return problem.into_response(),
+                };
+                let target =
+                    if query.is_empty() { path.as_str().to_owned() } else { format!("{}?{query}", path.as_str()) };
+                let length = body.len();
+                let mut request = Request::new(Full::new(Bytes::from(body)));
+                *request.method_mut() = method;
+                *request.uri_mut() = target.parse().expect("it was an address when it came");
+                *request.headers_mut() = headers;
+                // A body that came in chunks has a length now.
+                request.headers_mut().remove(header::TRANSFER_ENCODING);
+                request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+                let call = async move { tokio::time::timeout(deadline, warp::service(routes).call(request)).await };
+                match tokio::spawn(call.in_current_span()).await {
+                    Ok(Ok(Ok(response))) => response,
+                    Ok(Err(_)) => {
+                        let detail = "The answer took too long; ask again.";
+                        Problem::new(StatusCode::GATEWAY_TIMEOUT, "overdue", "Overdue", detail).into_response()
+                    }
+                    Err(_) => {
+                        tracing::error!("a handler panicked");
+                        let detail = "Something went wrong here.";
+                        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
+                            .into_response()
+                    }
+                }
+            }
+        })
+        .boxed()
 }
 
 impl Reject for Refusal {}
@@ -88,4 +144,46 @@ fn log(info: warp::log::Info<'_>) {
         took_ms = info.elapsed().as_millis() as u64,
         "answered"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answer of these routes within a second (of virtual time), to a request with this body.
+    async fn answered(routes: BoxedFilter<(Response,)>, body: Vec<u8>) -> u16 {
+        let mut service = warp::service(each_by_itself(routes, Duration::from_secs(1)));
+        let request =
+            Request::post("/api/x?a=b").header("transfer-encoding", "chunked").body(Full::new(Bytes::from(body)));
+        service.call(request.unwrap()).await.unwrap().status().as_u16()
+    }
+
+    fn routes<F>(handler: impl Fn(u64, String) -> F + Clone + Send + Sync + 'static) -> BoxedFilter<(Response,)>
+    where
+        F: Future<Output = &'static str> + Send + 'static,
+    {
+        warp::path!("api" / "x")
+            .and(warp::header("content-length"))
+            .and(warp::query::raw())
+            .then(handler)
+            .map(|text: &'static str| Response::new(text.into()))
+            .boxed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_hangs_or_panics_is_answered_all_the_same() {
+        let seen = |length: u64, query: String| async move {
+            assert_eq!((length, query.as_str()), (5, "a=b"));
+            "ok"
+        };
+        assert_eq!(answered(routes(seen), b"12345".to_vec()).await, 200);
+        assert_eq!(answered(routes(|_, _| std::future::pending()), Vec::new()).await, 504);
+        assert_eq!(answered(routes(|_, _| async { panic!("this is what the test is about") }), Vec::new()).await, 500);
+    }
+
+    #[tokio::test]
+    async fn a_body_without_end_is_cut_off() {
+        assert_eq!(answered(routes(|_, _| async { "ok" }), vec![0; body::LIMIT]).await, 200);
+        assert_eq!(answered(routes(|_, _| async { "ok" }), vec![0; body::LIMIT + 1]).await, 413);
+    }
 }

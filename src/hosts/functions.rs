@@ -4,7 +4,7 @@ mod payload;
 
 use std::sync::Arc;
 
-use futures_util::{Stream, StreamExt as _, pin_mut};
+use futures_util::Stream;
 use tokio::net::TcpListener;
 use tracing::Instrument as _;
 use warp::filters::BoxedFilter;
@@ -12,14 +12,12 @@ use warp::http::{StatusCode, header};
 use warp::reply::Response;
 use warp::{Buf, Filter as _};
 
+use super::body;
 use super::front::front;
 use super::work::{self, DEADLINE, Failure, with_causes};
 use crate::api::problem::Problem;
 use crate::app::App;
 use crate::functions::{Function, Functions, Trigger};
-
-/// A queue message has 64 KiB at most; its text comes twice encoded, and again in the metadata.
-const BODY_LIMIT: usize = 1024 * 1024;
 
 /// Binds the port that the host has chosen. To be called before anything slow: the host knocks each 25 ms from the start.
 ///
@@ -67,7 +65,7 @@ async fn call<B: Buf, E>(
         let detail = format!("There is no function {name:?} that is called with a payload.");
         return Problem::new(StatusCode::NOT_FOUND, "unknown-function", "Unknown function", detail).into_response();
     };
-    let body = match collect(body).await {
+    let body = match body::collect(body).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };
@@ -82,27 +80,6 @@ async fn call<B: Buf, E>(
         }
         Err(failure) => failed(&failure),
     }
-}
-
-async fn collect<B: Buf, E>(body: impl Stream<Item = Result<B, E>>) -> Result<Vec<u8>, Problem> {
-    pin_mut!(body);
-    let mut bytes = Vec::new();
-    while let Some(part) = body.next().await {
-        let mut part = part.map_err(|_| {
-            Problem::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", "The payload ended too early.")
-        })?;
-        if bytes.len() + part.remaining() > BODY_LIMIT {
-            let detail = format!("A payload has at most {BODY_LIMIT} bytes.");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail));
-        }
-        while part.has_remaining() {
-            let chunk = part.chunk();
-            bytes.extend_from_slice(chunk);
-            let length = chunk.len();
-            part.advance(length);
-        }
-    }
-    Ok(bytes)
 }
 
 /// Never empty, always this content type: the host hangs or fails on anything else ("functions-host" 3.5).

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use health_monitor::functions::{Functions, Trigger};
 use serde_json::{Value, json};
 
 use crate::support::functions_host::{Framing, FunctionsHost, InvocationError, Level, Prepared, TimerStatus};
@@ -45,6 +46,39 @@ async fn http_is_passed_through_and_unknown_routes_never_reach_the_handler() {
     assert_eq!(unknown_kind.status(), 404);
     assert_eq!(unknown_kind.headers()["content-type"], "application/problem+json");
     assert_eq!(get(&format!("{}/PollTimer", host.base)).await.status(), 404);
+}
+
+#[tokio::test]
+async fn every_http_function_is_answered_by_its_own_handler() {
+    let host = started().await;
+    for function in Functions::embedded().list {
+        let Trigger::Http { route, methods, .. } = function.trigger else { continue };
+        let path = route.to_string().replace("{kind}", "live").replace("{*path}", "customers");
+        for method in methods {
+            let client = health_monitor::outside::http_client().unwrap();
+            let url = format!("{}/api/{path}", host.base);
+            let answer = client.request(method.parse().unwrap(), url).send().await.unwrap();
+            let status = answer.status().as_u16();
+            let body = answer.text().await.unwrap();
+            let nobody = body.contains("urn:health-monitor:problem:not-found") || body.is_empty() || status >= 500;
+            assert!(!nobody, "{method} {path}: {status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_function_run_by_hand_runs_in_the_background() {
+    let host = started().await;
+    let client = health_monitor::outside::http_client().unwrap();
+    let run = |function: &str, body: &'static str| {
+        client.post(format!("{}/admin/functions/{function}", host.base)).body(body).send()
+    };
+    assert_eq!(run("PollTimer", "{\"input\":\"\"}").await.unwrap().status(), 202);
+    host.log_with("customers are due").await;
+    assert_eq!(run("PollTenant", "{\"input\":\"by hand\"}").await.unwrap().status(), 202);
+    host.log_with("the message cannot be read").await;
+    assert_eq!(run("Nothing", "{}").await.unwrap().status(), 404);
+    assert_eq!(run("PollTimer", "").await.unwrap().status(), 400);
 }
 
 #[tokio::test]

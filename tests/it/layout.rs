@@ -74,6 +74,37 @@ fn routes_are_disjoint_and_below_their_prefix() {
 }
 
 #[test]
+fn nothing_is_served_without_a_function() {
+    let functions = Functions::embedded();
+    let first = |route: String| route.split('/').next().unwrap_or_default().to_owned();
+    let allowed: BTreeSet<String> = functions
+        .list
+        .iter()
+        .filter_map(|function| match &function.trigger {
+            Trigger::Http { route, .. } => Some(first(route.to_string())),
+            _ => None,
+        })
+        .collect();
+    let mut served = BTreeSet::new();
+    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("api") || path.starts_with("pages")) {
+        // The two ways in which routes are written: path!("api" / "v1" / ..) and path("api").and(warp::path("consent")).
+        for start in ["path!(", "path(\"api\").and(warp::path("] {
+            for (at, _) in text.match_indices(start) {
+                let rest = text[at + start.len()..].trim_start().trim_start_matches("\"api\" / ");
+                let segment = rest.strip_prefix('"').and_then(|rest| rest.split('"').next());
+                // Routes below another filter's prefix begin with that prefix.
+                if let Some(segment) = segment.filter(|_| start != "path!(" || text[at..].starts_with("path!(\"api\""))
+                {
+                    assert!(allowed.contains(segment), "{path} serves api/{segment}, which no function has");
+                    served.insert(segment.to_owned());
+                }
+            }
+        }
+    }
+    assert_eq!(served, allowed, "every function has its routes");
+}
+
+#[test]
 fn we_give_a_call_up_before_the_host_does() {
     // The host kills the whole process at its own deadline: ours leaves it time to hear our answer.
     assert!(DEADLINE + std::time::Duration::from_secs(60) <= Functions::embedded().host.function_timeout);

@@ -7,19 +7,24 @@ use std::time::Duration;
 use health_monitor::app::App;
 use health_monitor::hosts::standalone::{Error, Host};
 use health_monitor::outside::{self, Outside};
+use health_monitor::sandbox::{Event, Sandbox, World};
 use health_monitor::settings::{Door, Settings};
-use health_monitor::store;
+use health_monitor::store::{self, Key};
 use serde_json::Value;
+
+use crate::support::builders::{customer, onboarded};
 
 /// SHA-256 of `secret-key`.
 const KEYS: &str = "portal:85dbe15d75ef9308c7ae0f33c7a324cc6f4bf519a2ed2f3027bd33c140a4f9aa";
 
+/// The app over real time, in memory; nothing listens where it looks for Azure unless `more` says so.
 fn app(more: &[(&str, &str)]) -> Arc<App> {
     let mut values: BTreeMap<&str, &str> = BTreeMap::from([
         ("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000aaaa"),
         ("AZURE_CLIENT_ID", "00000000-0000-4000-8000-00000000cccc"),
         ("AZURE_CLIENT_SECRET", "secret"),
         ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:9"),
+        ("AZURE_RESOURCE_MANAGER_URL", "http://127.0.0.1:9"),
         ("STATE_STORE_URL", "memory:"),
         ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
     ]);
@@ -87,4 +92,84 @@ async fn it_stops_at_once_when_nothing_runs_and_frees_its_address() {
     let address = host.local_addr();
     tokio::time::timeout(Duration::from_secs(5), host.stop()).await.expect("it stops");
     std::net::TcpListener::bind(address).expect("the address is free again");
+}
+
+#[tokio::test]
+async fn its_own_timer_and_queue_poll_every_customer() {
+    let mut world = World::new(3);
+    let tenant = onboarded(&mut world, "Contoso", 1);
+    let subscription = world.subscriptions_of(tenant)[0];
+    world.at(Duration::ZERO, move |world| {
+        let event = Event::service_issue("OUT1-AGE", "Virtual Machines", world.now()).level("Error");
+        world.event(event.text(world.now(), "<p>We are investigating.</p>").hits([subscription]));
+    });
+    let record = customer(&world, tenant);
+    let (home, client) = (world.application.home.to_string(), world.application.client_id.to_string());
+    let secret = world.client_secret().to_owned();
+    let sandbox = Sandbox::start(world, Arc::new(outside::SystemClock)).await.unwrap();
+    let (authority, manager) = (sandbox.authority_host().to_string(), sandbox.resource_manager().to_string());
+    let app = app(&[
+        ("AZURE_TENANT_ID", &home),
+        ("AZURE_CLIENT_ID", &client),
+        ("AZURE_CLIENT_SECRET", &secret),
+        ("AZURE_AUTHORITY_HOST", &authority),
+        ("AZURE_RESOURCE_MANAGER_URL", &manager),
+        ("POLL_SCHEDULE", "* * * * * *"),
+    ]);
+    app.store.create(&Key::Customer(tenant), &record).await.unwrap();
+    let host = Host::start(app, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = format!("http://{}/api/v1/customers/{tenant}/health", host.local_addr());
+    let mut health = Value::Null;
+    for _ in 0..200 {
+        health = status("GET", url.clone(), &[]).await.1;
+        if health["status"] == "impacted" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(health["status"], "impacted", "{health}");
+    host.stop().await;
+
+    // Stopped is stopped: no timer fires any more.
+    sandbox.forget_requests();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(sandbox.requests().is_empty());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn serve_ends_with_zero_when_it_is_asked_to() {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+    let state = tempfile::tempdir().unwrap();
+    for signal in ["TERM", "INT"] {
+        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_cli"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .current_dir(state.path())
+            .env_clear()
+            .env("LOG_FORMAT", "json")
+            .env("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000aaaa")
+            .env("AZURE_CLIENT_ID", "00000000-0000-4000-8000-00000000cccc")
+            .env("AZURE_CLIENT_SECRET", "secret")
+            .env("AZURE_AUTHORITY_HOST", "http://127.0.0.1:9")
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next_line().await.unwrap().expect("it says where it listens");
+            let line: Value = serde_json::from_str(&line).unwrap();
+            if let Some(address) = line["address"].as_str() {
+                break address.to_owned();
+            }
+        };
+        assert_eq!(status("GET", format!("http://{address}/api/probe/live"), &[]).await.0, 200);
+        let id = child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+        let ended = tokio::time::timeout(Duration::from_secs(9), child.wait()).await.expect("it ends in time").unwrap();
+        assert_eq!(ended.code(), Some(0), "SIG{signal}");
+    }
+    // The key for sign-in sessions survives the restart, for us alone.
+    assert!(state.path().join("state/session-key").is_file());
 }
