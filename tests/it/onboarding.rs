@@ -222,6 +222,22 @@ async fn of_two_tenants_with_the_same_invite_the_first_to_grant_comes_in() {
 }
 
 #[tokio::test]
+async fn an_invite_with_something_left_to_grant_stays_open_for_its_tenant_only() {
+    let case = Case::start_in(&[("ONBOARDING", "invite")], |_, _| {}).await;
+    let expires = case.app.clock.time() + TimeDelta::days(7);
+    let (id, link) = consent::invite::create(&case.app.app, "Contoso", None, expires).await.expect("an invite");
+    case.app.sandbox.change(|world| world.arm.principal_not_found = 1000);
+    let refused = case.app.visitor().onboard(&link, &case.upn, Choice::All).await.expect("all pages");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let store = &case.app.app.store;
+    let invite = store.read::<Invite>(&Key::Invite(id)).await.expect("a readable store").expect("the invite").value;
+    assert_eq!((invite.tenant_id, invite.used), (Some(case.tenant), None));
+    case.app.sandbox.change(|world| world.arm.principal_not_found = 0);
+    let done = case.app.visitor().onboard(&link, &case.upn, Choice::All).await.expect("all pages");
+    assert_eq!(done.status, 200, "{}", done.text());
+}
+
+#[tokio::test]
 async fn a_second_onboarding_adds_to_the_record_and_keeps_what_others_wrote() {
     let case = Case::start_in(&[], |world, tenant| {
         let owner = world.users.values().find(|user| user.tenant == tenant).expect("the owner").object_id;
