@@ -1,6 +1,7 @@
 //! Entra: discovery, keys, sign-in with consent, and the token endpoint.
 
 mod authorize;
+mod client;
 mod id_token;
 mod token;
 
