@@ -149,7 +149,8 @@ impl Client {
                 Err(Error::TokenRefused(refusal))
             }
             Err(error) => {
-                if left.is_none() {
+                // Without a credential to show, Entra was not even asked.
+                if left.is_none() && !matches!(error, Error::Credential { .. }) {
                     known.rest_until = Some(now + rest_after(&error));
                 }
                 match &known.token {

@@ -86,6 +86,9 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             if let Err(error) = consent::prune_sessions(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "ended sign-in sessions could not be removed");
             }
+            if let Err(error) = poll::credential::warn_of_expiry(app).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");
+            }
             let planned = poll::plan(app).await?;
             let summary = format!("{} customers are due", planned.len());
             let messages = planned.iter().map(|message| (POLLS, text(message))).collect();

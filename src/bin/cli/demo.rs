@@ -225,6 +225,9 @@ fn tell(customer: &str, transition: &Transition) {
             format!("{subscription_id} cannot be read any more ({})", output::word(reason))
         }
         TransitionKind::CoverageRestored { subscription_id, .. } => format!("{subscription_id} can be read again"),
+        TransitionKind::CredentialExpiring { credential, expires_at, .. } => {
+            format!("our {credential} ends at {expires_at}")
+        }
     };
     let history = if transition.backfill { " [known before you came]" } else { "" };
     println!("  {}  {customer:<18} {news}{history}", transition.at.format("%H:%M:%S"));
