@@ -17,6 +17,7 @@ pub mod package;
 pub mod pages;
 pub mod poll;
 pub mod query;
+pub mod register;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod settings;

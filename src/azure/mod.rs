@@ -11,6 +11,7 @@ mod error;
 #[cfg(test)]
 mod examples;
 mod oidc;
+mod operator;
 mod principal;
 pub mod reading;
 mod request;
@@ -35,6 +36,7 @@ pub use cloud::Cloud;
 pub use error::{EntraRefusal, Error, Refusal};
 pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
+pub use operator::{Operator, Registered};
 pub use principal::PrincipalFault;
 pub(crate) use roles::{Assigned, ReaderGrant};
 pub(crate) use subscriptions::SeenSubscription;

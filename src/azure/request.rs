@@ -64,7 +64,7 @@ impl Client {
         let mut page = page_of(self.arm_url(Method::GET, &first, token, None).await?.body)?;
         let mut listing = Listing { rows: std::mem::take(&mut page.0), broken_off: None };
         while let Some(next) = page.1.take() {
-            let result = match self.next_page_allowed(&next, &seen) {
+            let result = match next_page_allowed(&self.cloud.resource_manager, &next, &seen) {
                 Ok(()) => self.arm_url(Method::GET, &next, token, None).await.and_then(|answer| page_of(answer.body)),
                 Err(error) => Err(error),
             };
@@ -81,22 +81,6 @@ impl Client {
             }
         }
         Ok(listing)
-    }
-
-    /// A next page must be on Resource Manager itself: the token goes nowhere else. Nor is a page read twice.
-    fn next_page_allowed(&self, next: &str, seen: &[String]) -> Result<(), Error> {
-        let unreadable = |what: &str| Err(Error::Unreadable { what: what.to_owned() });
-        let same_host = Url::parse(next).is_ok_and(|url| url.origin() == self.cloud.resource_manager.origin());
-        if !same_host {
-            return unreadable("nextLink on the host of Resource Manager");
-        }
-        if seen.iter().any(|link| link == next) {
-            return unreadable("nextLink to a page not read before");
-        }
-        if seen.len() >= MAX_PAGES {
-            return unreadable("a listing of at most 200 pages");
-        }
-        Ok(())
     }
 
     async fn arm_url(
@@ -167,6 +151,22 @@ impl Client {
     }
 }
 
+/// A next page must be on Resource Manager itself: the token goes nowhere else. Nor is a page read twice. Pure.
+fn next_page_allowed(manager: &Url, next: &str, seen: &[String]) -> Result<(), Error> {
+    let unreadable = |what: &str| Err(Error::Unreadable { what: what.to_owned() });
+    let same_host = Url::parse(next).is_ok_and(|url| url.origin() == manager.origin());
+    if !same_host {
+        return unreadable("nextLink on the host of Resource Manager");
+    }
+    if seen.iter().any(|link| link == next) {
+        return unreadable("nextLink to a page not read before");
+    }
+    if seen.len() >= MAX_PAGES {
+        return unreadable("a listing of at most 200 pages");
+    }
+    Ok(())
+}
+
 /// A transport failure in words, without the address.
 pub(crate) fn transport(error: reqwest::Error) -> Error {
     let what = if error.is_timeout() {
@@ -201,7 +201,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     header(headers, "retry-after")?.trim().parse().ok().map(Duration::from_secs)
 }
 
-fn answer_of(status: StatusCode, headers: HeaderMap, bytes: &[u8]) -> Result<Answer, Error> {
+pub(super) fn answer_of(status: StatusCode, headers: HeaderMap, bytes: &[u8]) -> Result<Answer, Error> {
     if status == StatusCode::TOO_MANY_REQUESTS {
         return Err(Error::Throttled { retry_after: retry_after(&headers) });
     }
@@ -257,4 +257,54 @@ fn page_of(mut body: Value) -> Result<(Vec<Value>, Option<String>), Error> {
     };
     let next = body.get("nextLink").and_then(Value::as_str).filter(|link| !link.is_empty()).map(str::to_owned);
     Ok((rows, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Cloud;
+    use super::*;
+
+    const CLOUDS: [&str; 3] = ["AzurePublic", "AzureUSGovernment", "AzureChina"];
+
+    #[test]
+    fn in_each_cloud_a_next_page_is_on_its_own_resource_manager_only() {
+        let clouds = CLOUDS.map(|name| Cloud::named(name).expect("a known cloud"));
+        for cloud in &clouds {
+            let allowed = |next: &str| next_page_allowed(&cloud.resource_manager, next, &[]).is_ok();
+            let manager = cloud.resource_manager.as_str().trim_end_matches('/');
+            assert!(allowed(&format!("{manager}/subscriptions?$skiptoken=x")));
+            let host = cloud.resource_manager.host_str().expect("it has a host");
+            for stranger in [
+                format!("http://{host}/subscriptions"),
+                format!("https://{host}:8443/subscriptions"),
+                format!("https://{host}.evil.example/subscriptions"),
+                format!("https://evil.example/{host}"),
+                format!("https://{host}@evil.example/subscriptions"),
+                format!("//{host}/subscriptions"),
+                "/subscriptions?$skiptoken=x".to_owned(),
+                cloud.authority("common"),
+                cloud.graph.to_string(),
+            ] {
+                assert!(!allowed(&stranger), "{}: {stranger}", cloud.name);
+            }
+            for other in clouds.iter().filter(|other| other.name != cloud.name) {
+                assert!(!allowed(other.resource_manager.as_str()), "{} in {}", other.name, cloud.name);
+            }
+        }
+    }
+
+    #[test]
+    fn in_each_cloud_the_token_s_audience_is_the_host_that_it_is_sent_to() {
+        for name in CLOUDS {
+            let cloud = Cloud::named(name).expect("a known cloud");
+            let audience: Url = cloud.resource_manager_audience.parse().expect("an address");
+            let asked: Url = cloud.manager("/subscriptions?api-version=1").parse().expect("an address");
+            assert_eq!(asked.origin(), audience.origin(), "{name}");
+            let hosts = [&cloud.authority_host, &cloud.resource_manager, &cloud.graph].map(Url::host_str);
+            assert!(hosts.iter().all(Option::is_some) && hosts[0] != hosts[1] && hosts[1] != hosts[2], "{name}");
+        }
+        let federation: std::collections::BTreeSet<_> =
+            CLOUDS.iter().map(|name| Cloud::named(name).expect("a known cloud").federation_audience).collect();
+        assert_eq!(federation.len(), 3, "a federated credential of one cloud is none in another");
+    }
 }

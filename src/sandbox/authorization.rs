@@ -26,10 +26,12 @@ pub enum Role {
     RbacAdministrator,
     /// Resource Health, with the texts of security advisories.
     ServiceHealthSecurityReader,
+    /// Writes metrics, and nothing else.
+    MonitoringMetricsPublisher,
 }
 
 impl Role {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Owner,
         Self::Contributor,
         Self::Reader,
@@ -37,6 +39,7 @@ impl Role {
         Self::UserAccessAdministrator,
         Self::RbacAdministrator,
         Self::ServiceHealthSecurityReader,
+        Self::MonitoringMetricsPublisher,
     ];
 
     /// The id of the role definition, the same in every tenant.
@@ -49,6 +52,7 @@ impl Role {
             Self::UserAccessAdministrator => "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9",
             Self::RbacAdministrator => "f58310d9-a9f6-439a-9e8d-f62e7b41a168",
             Self::ServiceHealthSecurityReader => "1a928ab0-1fee-43cf-9266-f9d8c22a8ddb",
+            Self::MonitoringMetricsPublisher => "3913510d-42f4-4e42-8a64-420c390055eb",
         };
         Uuid::parse_str(id).expect("the ids above are GUIDs")
     }
@@ -71,6 +75,7 @@ impl Role {
                 ],
             ),
             Self::Reader => (&["*/read"], &[]),
+            Self::MonitoringMetricsPublisher => (&["Microsoft.Insights/Register/Action"], &[]),
             Self::MonitoringReader => {
                 (&["*/read", "Microsoft.OperationalInsights/workspaces/search/action", "Microsoft.Support/*"], &[])
             }

@@ -15,6 +15,7 @@ mod graph;
 mod health;
 mod identity;
 mod kql;
+mod mint;
 mod pages;
 mod registration;
 mod resource;
@@ -50,7 +51,7 @@ pub use switches::{
 };
 pub use world::{Application, ClientSecret, PERSONAL_TENANT, ServicePrincipal, Subscription, Tenant, User, World};
 
-use crate::model::{ObjectId, TenantId};
+use crate::model::TenantId;
 use crate::outside::Clock;
 use exchange::{Reply, Request};
 
@@ -200,46 +201,6 @@ impl Sandbox {
     /// Where Microsoft Graph is.
     pub fn graph(&self) -> Url {
         self.shared.graph.clone()
-    }
-
-    /// What the platform sets in the partner's app for its managed identity.
-    pub fn identity_settings(&self) -> BTreeMap<&'static str, String> {
-        let header = self.change(|world| world.managed_identity.header.clone());
-        let endpoint = format!("{}msi/token", self.shared.identity);
-        BTreeMap::from([("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", header)])
-    }
-
-    /// The issuer of a tenant's tokens.
-    pub fn issuer(&self, tenant: TenantId) -> String {
-        self.shared.issuer(tenant)
-    }
-
-    /// A token that a user has from his own tools (`az account get-access-token`), with these scopes: for Graph, or for
-    /// Resource Manager when it is `user_impersonation`.
-    pub fn user_token(&self, user: ObjectId, scopes: &str) -> String {
-        let for_arm = scopes == "user_impersonation";
-        let audience = if for_arm { entra::ARM_AUDIENCES[0].to_owned() } else { self.shared.graph_audience() };
-        let mut state = self.shared.state();
-        let now = self.shared.clock.now().timestamp();
-        let tenant = state.world.users.get(&user).map(|user| user.tenant.to_string()).unwrap_or_default();
-        let claims = serde_json::json!({
-            "aud": audience, "iat": now, "nbf": now, "exp": now + 3600, "oid": user, "tid": tenant, "scp": scopes,
-            "amr": ["pwd", "mfa"], "idtyp": "user",
-        });
-        let token = self.shared.keys.any.sign(&claims, self.shared.keys.any.kid);
-        state.keep_secret(&token);
-        token
-    }
-
-    /// A token of any issuer, as a federated credential may trust it.
-    pub fn federated_token(&self, issuer: &str, subject: &str, audience: &str, life: std::time::Duration) -> String {
-        let now = self.shared.clock.now().timestamp();
-        let end = now + i64::try_from(life.as_secs()).unwrap_or(i64::MAX / 2);
-        let claims =
-            serde_json::json!({"iss": issuer, "sub": subject, "aud": audience, "iat": now, "nbf": now, "exp": end});
-        let token = self.shared.keys.any.sign(&claims, self.shared.keys.any.kid);
-        self.shared.state().keep_secret(&token);
-        token
     }
 
     /// Changes (or reads) the world between two requests. What the script planned up to now has happened.
