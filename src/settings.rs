@@ -4,6 +4,7 @@ mod credential;
 mod read;
 #[cfg(test)]
 mod tests;
+mod unregistered;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use url::Url;
 
 pub use self::credential::{Credential, Expiry};
 use self::read::Reader;
+pub use self::unregistered::Unregistered;
 use crate::azure::Cloud;
 use crate::model::{ClientId, TenantId};
 
@@ -294,13 +296,17 @@ impl Settings {
 
     /// An address below the public base address. `path` starts with a slash.
     pub fn public_url(&self, path: &str) -> String {
-        format!("{}{path}", self.public_base_url.as_str().trim_end_matches('/'))
+        public_url(&self.public_base_url, path)
     }
 
     /// True when browsers reach us over TLS: cookies are then `Secure`.
     pub fn public_is_https(&self) -> bool {
         self.public_base_url.scheme() == "https"
     }
+}
+
+fn public_url(base: &Url, path: &str) -> String {
+    format!("{}{path}", base.as_str().trim_end_matches('/'))
 }
 
 /// How to log (`LOG_FORMAT`, `RUST_LOG`): read on its own, so that faults of the settings are logged too.

@@ -13,7 +13,7 @@ pub struct Cloud {
     pub resource_manager: Url,
     /// The audience of Resource Manager tokens, without a trailing slash. Not changed by overrides.
     pub resource_manager_audience: &'static str,
-    /// Microsoft Graph, which the registration is made with.
+    /// Microsoft Graph, which the registration is made with. The audience of its tokens is not changed by overrides.
     pub graph: Url,
     /// The audience of a federated credential's tokens.
     pub federation_audience: &'static str,
@@ -60,6 +60,12 @@ impl Cloud {
             federation_audience,
             portal,
         })
+    }
+
+    /// The audience of Microsoft Graph's tokens.
+    pub fn graph_audience(&self) -> String {
+        let built_in = Self::named(self.name).map_or_else(|| self.graph.clone(), |cloud| cloud.graph);
+        built_in.as_str().trim_end_matches('/').to_owned()
     }
 
     /// An address at the authority host. `path` has no leading slash.

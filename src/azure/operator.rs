@@ -92,7 +92,7 @@ impl Operator {
     /// # Errors
     /// Any [`Error`] but `TokenRefused`.
     pub async fn change_application(&self, object_id: Uuid, body: &Value, token: &SecretString) -> Result<(), Error> {
-        self.graph(Method::PATCH, &format!("applications/{object_id}"), token, Some(body)).await.map(drop)
+        self.write(Method::PATCH, &format!("applications/{object_id}"), body, token).await.map(drop)
     }
 
     /// Adds a secret and gives the whole answer: its value is in there once and never again.
@@ -100,7 +100,7 @@ impl Operator {
     /// # Errors
     /// Any [`Error`] but `TokenRefused`.
     pub async fn add_password(&self, object_id: Uuid, body: &Value, token: &SecretString) -> Result<Value, Error> {
-        self.graph(Method::POST, &format!("applications/{object_id}/addPassword"), token, Some(body)).await
+        self.write(Method::POST, &format!("applications/{object_id}/addPassword"), body, token).await
     }
 
     /// The federated credentials of an application.
@@ -119,7 +119,7 @@ impl Operator {
     /// Any [`Error`] but `TokenRefused`.
     pub async fn federate(&self, object_id: Uuid, body: &Value, token: &SecretString) -> Result<(), Error> {
         let path = format!("applications/{object_id}/federatedIdentityCredentials");
-        self.graph(Method::POST, &path, token, Some(body)).await.map(drop)
+        self.write(Method::POST, &path, body, token).await.map(drop)
     }
 
     /// The application's service principal in the token's tenant, and whether it is enabled. None: there is none.
@@ -142,17 +142,8 @@ impl Operator {
     /// Any [`Error`] but `TokenRefused`.
     pub async fn create_service_principal(&self, id: ClientId, token: &SecretString) -> Result<ObjectId, Error> {
         let body = json!({ "appId": id });
-        let mut waits = REPLICATION_WAITS.into_iter().map(Duration::from_secs);
-        loop {
-            match self.graph(Method::POST, "servicePrincipals", token, Some(&body)).await {
-                Ok(body) => return principal_of(&body).map(|(id, _)| id),
-                Err(error) if error.has_code("NoBackingApplicationObject") => match waits.next() {
-                    Some(wait) => self.clock.sleep(wait).await,
-                    None => return Err(error),
-                },
-                Err(error) => return Err(error),
-            }
-        }
+        let body = self.write(Method::POST, "servicePrincipals", &body, token).await?;
+        principal_of(&body).map(|(id, _)| id)
     }
 
     /// Puts a role assignment. True: it was made now; false: it stood before.
@@ -171,6 +162,21 @@ impl Operator {
             Ok(answer) => Ok(answer.status == StatusCode::CREATED.as_u16()),
             Err(error) if error.has_code("RoleAssignmentExists") => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// A write about an application that Graph has named to us: what it does not know then has not spread yet.
+    async fn write(&self, method: Method, path: &str, body: &Value, token: &SecretString) -> Result<Value, Error> {
+        let mut waits = REPLICATION_WAITS.into_iter().map(Duration::from_secs);
+        loop {
+            let error = match self.graph(method.clone(), path, token, Some(body)).await {
+                Err(error) if spreads(&error) => error,
+                result => return result,
+            };
+            match waits.next() {
+                Some(wait) => self.clock.sleep(wait).await,
+                None => return Err(error),
+            }
         }
     }
 
@@ -230,6 +236,10 @@ impl Operator {
         let bytes = read_capped(response).await?;
         answer_of(status, headers, &bytes)
     }
+}
+
+fn spreads(error: &Error) -> bool {
+    error.has_code("NoBackingApplicationObject") || error.refusal().is_some_and(|refusal| refusal.status == 404)
 }
 
 fn principal_of(body: &Value) -> Result<(ObjectId, bool), Error> {

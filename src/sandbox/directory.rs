@@ -42,6 +42,11 @@ fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Rep
     let segments: Vec<&str> = path.split('/').collect();
     let body =
         || serde_json::from_slice::<Value>(&request.body).map_err(|_| bad("Unable to read JSON request payload."));
+    let reads = &mut state.world.application.registration.replication_reads;
+    if request.method != "GET" && segments.len() > 1 && *reads > 0 {
+        *reads -= 1;
+        return Err(not_found(segments[1]));
+    }
     match (request.method.as_str(), segments.as_slice()) {
         ("GET", ["applications"]) => Ok(list(&state.world, request)),
         ("POST", ["applications"]) => create(&mut state.world, body()?),
@@ -125,7 +130,7 @@ fn create(world: &mut World, body: Value) -> Result<Reply, Reply> {
     }
     world.unregister();
     world.application.registration.exists = true;
-    change(world, body).inspect_err(|_| ())?;
+    change(world, body)?;
     Ok(Reply::json(201, &world.registration_document(false)))
 }
 

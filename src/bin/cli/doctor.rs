@@ -8,7 +8,7 @@ use health_monitor::app::App;
 use health_monitor::query::page::{MAX_TOP, PageAsk};
 use health_monitor::settings::{Door, Expiry, Settings, StoreSettings};
 use health_monitor::store::Key;
-use health_monitor::{azure, query};
+use health_monitor::{azure, query, register};
 use serde::Serialize;
 
 use crate::Common;
@@ -22,7 +22,7 @@ const MOST_SKEW: TimeDelta = TimeDelta::minutes(4);
 
 /// One thing that was checked.
 #[derive(Debug, Serialize)]
-struct Check {
+pub struct Check {
     what: &'static str,
     verdict: Verdict,
     found: String,
@@ -41,6 +41,17 @@ enum Verdict {
 impl Check {
     fn new(what: &'static str, verdict: Verdict, found: impl Into<String>, mend: Option<&str>) -> Self {
         Self { what, verdict, found: found.into(), mend: mend.map(str::to_owned) }
+    }
+}
+
+impl From<register::Finding> for Check {
+    fn from(finding: register::Finding) -> Self {
+        let verdict = match finding.verdict {
+            register::Verdict::Good => Verdict::Good,
+            register::Verdict::Doubtful => Verdict::Doubtful,
+            register::Verdict::Bad => Verdict::Bad,
+        };
+        Self { what: finding.what, verdict, found: finding.found, mend: finding.mend }
     }
 }
 
@@ -66,7 +77,12 @@ pub async fn run(common: &Common) -> anyhow::Result<ExitCode> {
             Some("mend STATE_STORE_URL or make the place it names"),
         )),
     }
-    if common.json {
+    report(checks, common.json)
+}
+
+/// Prints what was checked; the exit code says whether something must be mended.
+pub fn report(checks: Vec<Check>, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
         output::json(&checks)?;
     } else {
         print(&checks);

@@ -4,6 +4,7 @@ mod ask;
 mod demo;
 mod doctor;
 mod output;
+mod register;
 mod run;
 
 use std::path::PathBuf;
@@ -86,6 +87,8 @@ enum Command {
     },
     /// Check the set-up from end to end and say what to mend
     Doctor,
+    /// Make the partner's app registration, and check it later
+    Register(register::Options),
     /// Build target/package: what `func start` and `func azure functionapp publish` take
     Package {
         /// Where to put it
@@ -111,6 +114,7 @@ async fn main() -> ExitCode {
         Command::Customers => ask::customers(&common).await,
         Command::Incidents { all } => ask::incidents(&common, all).await,
         Command::Invite { label, tenant, days } => ask::invite(&common, label, tenant, days).await,
+        Command::Register(options) => register::run(&common, options).await,
         Command::Doctor => doctor::run(&common).await,
         Command::Package { out, handler } => run::package(&common, &out, handler.as_deref()),
         #[cfg(feature = "sandbox")]
