@@ -2,7 +2,8 @@
 //
 //   az group create --name health-monitor --location westeurope
 //   az deployment group create --resource-group health-monitor --template-file infra/azure/main.bicep \
-//     --parameters clientId=<application id> clientSecret=<its secret> sessionKey="$(openssl rand -base64 32)"
+//     --parameters clientId=<application id> sessionKey="$(openssl rand -base64 32)" partnerName=<your name>
+//   cargo run -- register add-federated --managed-identity <output identityPrincipalId>
 //   cargo run -- package && cd target/package && func azure functionapp publish <output functionAppName> --no-build
 //
 // No storage key is used anywhere: the app reaches its storage and its secrets with its identity.
@@ -23,9 +24,9 @@ param tenantId string = tenant().tenantId
 @description('The application (client) id of the multi-tenant registration.')
 param clientId string
 
-@description('A client secret of the application: its value, not its id.')
+@description('A client secret of the application: its value, not its id. Empty: the app\'s managed identity is the credential.')
 @secure()
-param clientSecret string
+param clientSecret string = ''
 
 @description('32 random bytes in base64, which seal the sign-in sessions; several separated by commas while rotating.')
 @secure()
@@ -121,7 +122,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
     enableSoftDelete: true
   }
 
-  resource clientSecretEntry 'secrets' = {
+  resource clientSecretEntry 'secrets' = if (!empty(clientSecret)) {
     name: 'client-secret'
     properties: { value: clientSecret }
   }
@@ -198,7 +199,8 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'STATE_STORE_URL', value: 'az://${stateContainer}' }
         { name: 'AZURE_TENANT_ID', value: tenantId }
         { name: 'AZURE_CLIENT_ID', value: clientId }
-        { name: 'AZURE_CLIENT_SECRET', value: '@Microsoft.KeyVault(SecretUri=${vault::clientSecretEntry.properties.secretUri})' }
+        { name: 'AZURE_CLIENT_SECRET', value: empty(clientSecret) ? '' : '@Microsoft.KeyVault(VaultName=${vault.name};SecretName=client-secret)' }
+        { name: 'MANAGED_IDENTITY_CLIENT_ID', value: empty(clientSecret) ? identity.properties.clientId : '' }
         { name: 'SESSION_KEYS', value: '@Microsoft.KeyVault(SecretUri=${vault::sessionKeyEntry.properties.secretUri})' }
         { name: 'AZURE_CLOUD', value: cloud }
         { name: 'PUBLIC_BASE_URL', value: empty(publicBaseUrl) ? 'https://${appName}.azurewebsites.net' : publicBaseUrl }
@@ -215,6 +217,9 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
 
 @description('For: func azure functionapp publish <name> --no-build')
 output functionAppName string = app.name
+
+@description('Without a client secret: for register add-federated --managed-identity <id>.')
+output identityPrincipalId string = identity.properties.principalId
 
 @description('To be registered with the application.')
 output redirectUri string = '${empty(publicBaseUrl) ? 'https://${appName}.azurewebsites.net' : publicBaseUrl}/api/consent/callback'

@@ -82,8 +82,13 @@ fn what_is_deployed_to_azure_starts() {
     );
     health_monitor::store::open(&settings.store).unwrap();
     for secret in ["AZURE_CLIENT_SECRET", "SESSION_KEYS"] {
-        assert!(names[secret].starts_with("'@Microsoft.KeyVault("), "{secret} is a reference");
+        let reference = names[secret].trim_start_matches("empty(clientSecret) ? '' : ");
+        assert!(reference.starts_with("'@Microsoft.KeyVault("), "{secret} is a reference");
     }
+    // One of the two has a value, by the same condition.
+    let identity = &names["MANAGED_IDENTITY_CLIENT_ID"];
+    assert_eq!(identity, "empty(clientSecret) ? identity.properties.clientId : ''");
+    assert!(names["AZURE_CLIENT_SECRET"].starts_with("empty(clientSecret) ? '' : "));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod onboarding_attacks;
 mod onboarding_refusals;
 mod polling;
 mod querying;
+mod register;
 mod sandbox;
 mod standalone;
 mod store;
