@@ -108,7 +108,13 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
         match kind {
             SECRET => {
-                let secret = self.text(SECRET)?.into();
+                let secret = self.text(SECRET)?;
+                if secret.starts_with("@Microsoft.KeyVault(") {
+                    let expected = "its value: let the app's identity read the vault (Key Vault Secrets User)";
+                    self.fault(SECRET, "a Key Vault reference that Azure could not resolve", expected);
+                    return None;
+                }
+                let secret = secret.into();
                 Some(Credential::ClientSecret { secret, expires_at: self.secret_expiry() })
             }
             CERTIFICATE => self.certificate(),

@@ -444,6 +444,9 @@ fn exactly_one_credential_is_taken_and_all_that_are_set_are_named() {
     assert_eq!(name, "AZURE_CLIENT_CERTIFICATE_PASSWORD");
     let (name, found) = fault(&[("AZURE_CLIENT_SECRET_EXPIRES", "a-secret")]);
     assert_eq!((name.as_str(), found.as_str()), ("AZURE_CLIENT_SECRET_EXPIRES", "8 characters that are no date"));
+    let reference = "@Microsoft.KeyVault(VaultName=v;SecretName=client-secret)";
+    let (_, found) = fault(&[("AZURE_CLIENT_SECRET", reference)]);
+    assert_eq!(found, "a Key Vault reference that Azure could not resolve");
     let dated = read(Door::Standalone, &[("AZURE_CLIENT_SECRET_EXPIRES", "2027-05-31")]).unwrap();
     assert_eq!(dated.identity.credential.expiry(), Expiry::At("2027-05-31T00:00:00Z".parse().unwrap()));
     assert_eq!(read(Door::Standalone, &[]).unwrap().identity.credential.expiry(), Expiry::Unknown);

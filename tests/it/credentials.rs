@@ -180,11 +180,12 @@ async fn the_main_job_is_done_with_a_token_file_that_is_read_anew() {
 
 #[tokio::test]
 async fn each_refusal_of_an_assertion_is_an_alarm_of_ours_and_is_asked_once() {
-    type Spoil = fn(&mut World);
+    /// The code, the credential, and what is wrong with the world.
+    type Case<'a> = (u32, &'a [(&'a str, String)], fn(&mut World));
     let certificate = |name: &str| vec![("AZURE_CLIENT_CERTIFICATE_PATH", fixture(name))];
     let identity = vec![("MANAGED_IDENTITY_CLIENT_ID", world().managed_identity.client_id.to_string())];
     let secret = vec![];
-    let cases: [(u32, &[(&str, String)], Spoil); 15] = [
+    let cases: [Case<'_>; 15] = [
         (700_027, &certificate("stranger.pem"), |_| ()),
         (700_027, &certificate("app.pem"), |world| world.application.registration.certificates.clear()),
         (700_030, &certificate("app.pem"), |world| world.entra.client_refused = Some(700_030)),

@@ -333,7 +333,7 @@ async fn assign(
         register::scope(scope).ok_or_else(|| WrongInput(format!("{scope:?} is no scope of Resource Manager")))?;
     let principal = match principal {
         Some(principal) => principal,
-        None if desk.tokens.from_stdin() => {
+        None if desk.tokens.are_from_stdin() => {
             return Err(WrongInput("--principal is needed beside --access-token-stdin".to_owned()).into());
         }
         None => {

@@ -18,7 +18,7 @@ impl Tokens {
         Self { from_stdin, given: None, graph: None }
     }
 
-    pub fn from_stdin(&self) -> bool {
+    pub fn are_from_stdin(&self) -> bool {
         self.from_stdin
     }
 
