@@ -76,6 +76,8 @@ pub struct Refusal {
     pub message: String,
     /// `x-ms-request-id`.
     pub request_id: Option<String>,
+    /// The names of the Azure Policy definitions or assignments that refused: foreign text, capped.
+    pub policies: Vec<String>,
     /// `WWW-Authenticate`, where given.
     pub challenge: Option<String>,
 }
@@ -97,6 +99,12 @@ impl std::fmt::Display for Refusal {
 }
 
 impl Refusal {
+    /// True when the message has one of these words, regardless of case. Chooses wording only, never what is done.
+    pub(crate) fn mentions(&self, words: &[&str]) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        words.iter().any(|word| message.contains(&word.to_ascii_lowercase()))
+    }
+
     /// The claims that a new sign-in must bring, as JSON, where the challenge names some ("Identity, consent and onboarding
     /// contract", 2.8).
     pub(crate) fn claims_challenge(&self) -> Option<String> {
@@ -133,6 +141,7 @@ impl Error {
             Self::TokenRefused(refusal) => refusal.gap_reason(),
             Self::Refused(refusal) => match (refusal.status, refusal.code.as_str()) {
                 (_, "InvalidAuthenticationTokenTenant") => GapReason::SubscriptionMoved,
+                (_, "MissingSubscriptionRegistration") => GapReason::ProviderNotRegistered,
                 (_, "SubscriptionNotFound") | (404, _) => GapReason::SubscriptionNotFound,
                 (401 | 403, _) => GapReason::AccessDenied,
                 _ => GapReason::Unreadable,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::wire::roles::{API_VERSION, Permission, RoleAssignment};
 use super::{AccessToken, Client, Error};
-use crate::model::{ObjectId, SubscriptionId, TenantId, Timestamp};
+use crate::model::{ObjectId, Scope, SubscriptionId, TenantId, Timestamp};
 
 /// The built-in role Reader, the same in every cloud.
 pub(crate) const READER: Uuid = Uuid::from_u128(0xacdd_72a7_3385_48ef_bd42_f606_fba8_1ae7);
@@ -23,10 +23,10 @@ const ASSIGN: &str = "Microsoft.Authorization/roleAssignments/write";
 /// The waits while the principal of an assignment spreads in the directory; a `deadline` may end them earlier.
 const REPLICATION_WAITS: [u64; 5] = [2, 4, 6, 8, 10];
 
-/// The grant of Reader on one subscription to our service principal.
+/// The grant of Reader at one scope to our service principal.
 #[derive(Debug, Clone)]
 pub(crate) struct ReaderGrant {
-    pub subscription: SubscriptionId,
+    pub scope: Scope,
     pub tenant: TenantId,
     /// Our service principal in that tenant.
     pub principal: ObjectId,
@@ -43,20 +43,34 @@ pub(crate) struct Assigned {
     pub adopted: bool,
 }
 
-impl ReaderGrant {
-    fn scope(&self) -> String {
-        format!("/subscriptions/{}", self.subscription)
-    }
+/// A role assignment that somebody made for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundAssignment {
+    /// The full id.
+    pub id: String,
+    /// Where it was made.
+    pub scope: Scope,
+    /// True for Reader, false for another role.
+    pub reader: bool,
+    /// Who made it, where Azure says so.
+    pub made_by: Option<ObjectId>,
+}
 
+impl ReaderGrant {
     /// The assignment's name, deterministic (5.4). Pure.
     fn name(&self, cloud: &str) -> Uuid {
         let Self { tenant, principal, .. } = self;
-        let text = format!("{cloud}|{tenant}|{}|{READER}|{principal}", self.scope()).to_ascii_lowercase();
+        let text = format!("{cloud}|{tenant}|{}|{READER}|{principal}", self.scope).to_ascii_lowercase();
         Uuid::new_v5(&NAMESPACE, text.as_bytes())
     }
 
     fn body(&self) -> Value {
-        let role = format!("{}/providers/Microsoft.Authorization/roleDefinitions/{READER}", self.scope());
+        let definition = format!("/providers/Microsoft.Authorization/roleDefinitions/{READER}");
+        let role = match &self.scope {
+            Scope::Subscription(_) => format!("{}{definition}", self.scope),
+            // A built-in role belongs to no subscription.
+            Scope::ManagementGroup(_) => definition,
+        };
         json!({ "properties": {
             "roleDefinitionId": role,
             "principalId": self.principal,
@@ -75,7 +89,7 @@ impl ReaderGrant {
         let principal = properties.principal_id.as_deref().and_then(|id| id.parse().ok());
         role.and_then(|id| id.parse().ok()) == Some(READER)
             && principal == Some(self.principal)
-            && properties.scope.as_deref().is_some_and(|scope| scope.eq_ignore_ascii_case(&self.scope()))
+            && properties.scope.as_deref().is_some_and(|scope| scope.eq_ignore_ascii_case(&self.scope.to_string()))
     }
 }
 
@@ -111,7 +125,7 @@ impl Client {
         deadline: Timestamp,
     ) -> Result<Assigned, Error> {
         let name = grant.name(self.cloud.name);
-        let id = format!("{}/providers/Microsoft.Authorization/roleAssignments/{name}", grant.scope());
+        let id = format!("{}/providers/Microsoft.Authorization/roleAssignments/{name}", grant.scope);
         let path = format!("{id}?api-version={API_VERSION}");
         let body = grant.body();
         let mut waits = REPLICATION_WAITS.into_iter();
@@ -140,7 +154,7 @@ impl Client {
     async fn standing_assignment(&self, grant: &ReaderGrant, token: &AccessToken) -> Result<Option<String>, Error> {
         let path = format!(
             "{}/providers/Microsoft.Authorization/roleAssignments?api-version={API_VERSION}&$filter=principalId%20eq%20'{}'",
-            grant.scope(),
+            grant.scope,
             grant.principal
         );
         let listing = self.arm_list(&path, token).await?;
@@ -148,6 +162,44 @@ impl Client {
         let standing = rows.find(|row| grant.is(row)).and_then(|row| row.id);
         Ok(standing.filter(|id| id.len() <= 500))
     }
+
+    /// The assignment that lets a principal read a subscription, at the subscription or above it, where the token's holder
+    /// can see one. None: access comes by another way, such as a group.
+    ///
+    /// # Errors
+    /// Any of [`Client::arm_list`].
+    pub(crate) async fn assignment_of(
+        &self,
+        subscription: SubscriptionId,
+        principal: ObjectId,
+        token: &AccessToken,
+    ) -> Result<Option<FoundAssignment>, Error> {
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleAssignments?api-version={API_VERSION}\
+             &$filter=atScope()%20and%20assignedTo('{principal}')"
+        );
+        let listing = self.arm_list(&path, token).await?;
+        let rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<RoleAssignment>(row).ok());
+        let mut found: Vec<_> = rows.filter_map(|row| found(row, principal)).collect();
+        // Reader first: another role of ours may be there too.
+        found.sort_by_key(|(role, one)| (*role != Some(READER), one.id.clone()));
+        Ok(found.into_iter().next().map(|(_, found)| found))
+    }
+}
+
+fn found(row: RoleAssignment, principal: ObjectId) -> Option<(Option<Uuid>, FoundAssignment)> {
+    let properties = row.properties?;
+    if properties.principal_id.as_deref().and_then(|id| id.parse().ok()) != Some(principal) {
+        return None;
+    }
+    let role = properties.role_definition_id.as_deref().and_then(|id| id.rsplit('/').next()?.parse().ok());
+    let found = FoundAssignment {
+        id: row.id.filter(|id| id.len() <= 500)?,
+        scope: properties.scope?.parse().ok()?,
+        reader: role == Some(READER),
+        made_by: properties.created_by.and_then(|id| id.parse().ok()),
+    };
+    Some((role, found))
 }
 
 /// True when an entry's actions have it and its exceptions do not. Pure.
@@ -183,7 +235,7 @@ mod tests {
     fn grant() -> ReaderGrant {
         let id = "00000000-0000-4000-8000-000000000001";
         ReaderGrant {
-            subscription: id.parse().expect("a GUID"),
+            scope: Scope::Subscription(id.parse().expect("a GUID")),
             tenant: id.parse().expect("a GUID"),
             principal: id.parse().expect("a GUID"),
             description: String::new(),

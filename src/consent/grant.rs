@@ -13,7 +13,7 @@ use super::start::sign_in;
 use super::{Error, Failure, Onward, invite, record, sealed, verify};
 use crate::app::App;
 use crate::azure::{self, AccessToken, Assigned, Authority, ReaderGrant};
-use crate::model::{ClientId, ObjectId, SubscriptionAccess, SubscriptionId, TenantId, Timestamp};
+use crate::model::{ClientId, ObjectId, Scope, SubscriptionAccess, SubscriptionId, TenantId, Timestamp};
 
 /// Role assignments in flight at once.
 const ASSIGNMENTS: usize = 4;
@@ -199,7 +199,7 @@ async fn granted(app: Arc<App>, choosing: Box<Choosing>, chosen: Vec<Offer>) -> 
     );
     let assign = |offer: Offer| {
         let (app, token) = (Arc::clone(&app), token.clone());
-        let grant = ReaderGrant { subscription: offer.id, tenant, principal, description: description.clone() };
+        let grant = ReaderGrant { scope: Scope::Subscription(offer.id), tenant, principal, description: description.clone() };
         async move { (offer, assign(&app, &grant, &token, deadline).await) }
     };
     let assigned: Vec<_> = futures_util::stream::iter(chosen).map(assign).buffered(ASSIGNMENTS).collect().await;
@@ -248,17 +248,17 @@ async fn assign(
     token: &AccessToken,
     deadline: Timestamp,
 ) -> Result<Assigned, GrantRefusal> {
-    let ReaderGrant { subscription, tenant, principal, .. } = grant;
+    let ReaderGrant { scope, tenant, principal, .. } = grant;
     match app.azure.assign_reader(grant, token, deadline).await {
         Ok(assigned) => {
             tracing::info!(
-                tenant.id = %tenant, subscription.id = %subscription, principal.id = %principal,
+                tenant.id = %tenant, %scope, principal.id = %principal,
                 role_assignment.id = assigned.id, adopted = assigned.adopted, "granted Reader"
             );
             Ok(assigned)
         }
         Err(error) => {
-            tracing::warn!(tenant.id = %tenant, subscription.id = %subscription, %error, "could not grant Reader");
+            tracing::warn!(tenant.id = %tenant, %scope, %error, "could not grant Reader");
             Err(GrantRefusal::of(&error))
         }
     }

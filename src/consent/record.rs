@@ -69,7 +69,7 @@ fn merged(before: Option<&Customer>, news: &News<'_>) -> Customer {
         customer.subscriptions.insert(outcome.id, subscription);
         customer.receipt.push(Grant {
             at: news.now,
-            granted_by: choosing.person,
+            granted_by: Some(choosing.person),
             granted_by_name: choosing.person_shown(),
             client_id: news.client_id,
             service_principal_id: news.principal,

@@ -35,6 +35,23 @@ pub enum AccessMode {
         /// The object id of that service principal. When it changes, the principal was recreated.
         service_principal_id: ObjectId,
     },
+    /// The customer delegated the subscriptions to the partner's tenant (Azure Lighthouse): our token of that tenant reads
+    /// them, and the customer's tenant knows nothing of our application.
+    #[serde(rename_all = "camelCase")]
+    Lighthouse {
+        /// The partner's tenant.
+        partner_tenant_id: TenantId,
+    },
+}
+
+impl Customer {
+    /// The tenant whose token opens the subscriptions.
+    pub fn token_tenant(&self) -> TenantId {
+        match self.access_mode {
+            AccessMode::AppInCustomerTenant { .. } => self.tenant_id,
+            AccessMode::Lighthouse { partner_tenant_id } => partner_tenant_id,
+        }
+    }
 }
 
 /// A subscription that we watch.
@@ -45,7 +62,8 @@ pub struct Subscription {
     pub display_name: String,
     /// Whether our application was seen reading it.
     pub access: SubscriptionAccess,
-    /// The full id of the role assignment that gives us access.
+    /// The full id of what gives us access: a role assignment on the subscription or on a management group above it, or a
+    /// Lighthouse registration assignment. Empty when Azure did not name it.
     pub role_assignment_id: String,
 }
 
@@ -65,13 +83,14 @@ pub enum SubscriptionAccess {
 pub struct Grant {
     /// When the assignment was made or adopted.
     pub at: Timestamp,
-    /// The user, by object id in the customer's tenant.
-    pub granted_by: ObjectId,
-    /// The user's name as shown to him when he granted; display only.
+    /// The user, by object id in the customer's tenant. None: it was made without us, and Azure does not say by whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_by: Option<ObjectId>,
+    /// The user's name as shown to him when he granted; display only. Empty when it is not known.
     pub granted_by_name: String,
     /// Our application.
     pub client_id: ClientId,
-    /// Our service principal in the customer's tenant.
+    /// Our service principal: in the customer's tenant, or with Lighthouse in the partner's.
     pub service_principal_id: ObjectId,
     /// The scope, such as `/subscriptions/{id}`.
     pub scope: String,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::model::{AccessMode, Customer, Snapshot, SubscriptionId, TenantId};
+use crate::model::{Customer, Snapshot, SubscriptionId, TenantId};
 use crate::store::{self, Folder, Key, Versioned};
 use plan::Scope;
 
@@ -101,7 +101,7 @@ async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRepo
             // Nothing is due: another poll was faster, or the same message came twice.
             return Ok(PollReport { tenant_id: tenant, read: 0, gaps: gaps(&known), transitions: 0 });
         }
-        let reading = app.azure.read_health(token_tenant(&customer.value), &ask).await;
+        let reading = app.azure.read_health(customer.value.token_tenant(), &ask).await;
         let watched: BTreeSet<_> = customer.value.subscriptions.keys().copied().collect();
         let diff = diff::diff(&known, &watched, &reading, app.clock.now());
 
@@ -135,11 +135,4 @@ async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRepo
 /// Subscriptions that could not be read in full.
 fn gaps(snapshot: &Snapshot) -> usize {
     snapshot.coverage.values().filter(|known| known.events.gap.is_some() || known.resources.gap.is_some()).count()
-}
-
-/// The tenant whose token opens the customer's subscriptions.
-fn token_tenant(customer: &Customer) -> TenantId {
-    match customer.access_mode {
-        AccessMode::AppInCustomerTenant { .. } => customer.tenant_id,
-    }
 }
