@@ -248,12 +248,8 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> 
 
 /// The names in `additionalInfo[].info` of a refusal by Azure Policy: of the assignment, else of the definition.
 fn policies(error: &Value) -> Vec<String> {
-    const NAMES: [&str; 4] = [
-        "policyAssignmentDisplayName",
-        "policyDefinitionDisplayName",
-        "policyAssignmentName",
-        "policyDefinitionName",
-    ];
+    const NAMES: [&str; 4] =
+        ["policyAssignmentDisplayName", "policyDefinitionDisplayName", "policyAssignmentName", "policyDefinitionName"];
     let entries = any_case(error, "additionalInfo").and_then(Value::as_array).into_iter().flatten();
     let name = |entry: &Value| {
         let info = any_case(entry, "info")?;

@@ -154,8 +154,7 @@ impl Client {
     async fn standing_assignment(&self, grant: &ReaderGrant, token: &AccessToken) -> Result<Option<String>, Error> {
         let path = format!(
             "{}/providers/Microsoft.Authorization/roleAssignments?api-version={API_VERSION}&$filter=principalId%20eq%20'{}'",
-            grant.scope,
-            grant.principal
+            grant.scope, grant.principal
         );
         let listing = self.arm_list(&path, token).await?;
         let mut rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<RoleAssignment>(row).ok());

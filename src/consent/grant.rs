@@ -199,7 +199,8 @@ async fn granted(app: Arc<App>, choosing: Box<Choosing>, chosen: Vec<Offer>) -> 
     );
     let assign = |offer: Offer| {
         let (app, token) = (Arc::clone(&app), token.clone());
-        let grant = ReaderGrant { scope: Scope::Subscription(offer.id), tenant, principal, description: description.clone() };
+        let grant =
+            ReaderGrant { scope: Scope::Subscription(offer.id), tenant, principal, description: description.clone() };
         async move { (offer, assign(&app, &grant, &token, deadline).await) }
     };
     let assigned: Vec<_> = futures_util::stream::iter(chosen).map(assign).buffered(ASSIGNMENTS).collect().await;

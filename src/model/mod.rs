@@ -15,7 +15,9 @@ pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
     ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
 };
-pub use ids::{ClientId, InvalidId, ManagementGroupId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId};
+pub use ids::{
+    ClientId, InvalidId, ManagementGroupId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId,
+};
 pub use invite::{Invite, InviteUse};
 pub use resource::{AvailabilityState, ResourceState};
 pub use scope::Scope;

@@ -71,7 +71,8 @@ mod tests {
             assert_eq!(path.parse::<Scope>().expect("a scope").to_string(), path);
         }
         assert!(format!("/SUBSCRIPTIONS/{id}/").parse::<Scope>().is_ok());
-        for wrong in [format!("/subscriptions/{id}/resourceGroups/x"), format!("{GROUPS}a/b"), "/".into(), "é".into()] {
+        for wrong in [format!("/subscriptions/{id}/resourceGroups/x"), format!("{GROUPS}a/b"), "/".into(), "é".into()]
+        {
             assert!(wrong.parse::<Scope>().is_err(), "{wrong}");
         }
     }

@@ -58,7 +58,7 @@ impl Case {
         self.app.sandbox.change(|world| {
             let principal = world.service_principal(self.tenant);
             let ours = world.role_assignments.iter().filter(|one| Some(one.principal) == principal);
-            ours.map(|one| (one.subscription, one.id())).collect()
+            ours.filter_map(|one| Some((one.subscription()?, one.id()))).collect()
         })
     }
 }
