@@ -38,7 +38,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The directory holds something that is no package, so it is not replaced.
-    #[error("{0} exists and is no package (it has no host.json): remove it or choose another directory")]
+    #[error("{0} holds more than a package: empty it or choose another directory")]
     NotAPackage(PathBuf),
     /// Cargo could not build the handler.
     #[error("cargo could not build the handler: {0}")]
@@ -51,8 +51,7 @@ pub enum Error {
 /// [`Error::NotAPackage`], [`Error::Io`].
 pub fn assemble(out: &Path, handler: &Path) -> Result<Report, Error> {
     if out.exists() {
-        let is_empty = fs::read_dir(out).map_err(failed("read", out))?.next().is_none();
-        if !is_empty && !out.join("host.json").is_file() {
+        if !holds_only_a_package(out).map_err(failed("read", out))? {
             return Err(Error::NotAPackage(out.to_owned()));
         }
         fs::remove_dir_all(out).map_err(failed("remove", out))?;
@@ -93,6 +92,27 @@ pub fn build(root: &Path, target: Option<&str>) -> Result<PathBuf, Error> {
         return Err(Error::Build(status.to_string()));
     }
     Ok(built.join("release").join(HANDLER))
+}
+
+/// True when nothing but a former package would be lost. The project's own root has a host.json too, so that alone says little.
+fn holds_only_a_package(directory: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_file_of_ours = name == "host.json" || name == HANDLER;
+        let is_ours = match entry.file_type()? {
+            kind if kind.is_file() => is_file_of_ours,
+            kind if kind.is_dir() => {
+                let names: io::Result<Vec<_>> = fs::read_dir(entry.path())?.map(|file| Ok(file?.file_name())).collect();
+                names? == ["function.json"]
+            }
+            _ => false,
+        };
+        if !is_ours {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {

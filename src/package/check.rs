@@ -273,5 +273,19 @@ mod tests {
         let error = assemble(directory.path(), &directory.path().join("precious")).unwrap_err();
         assert!(matches!(error, Error::NotAPackage(_)));
         assert!(directory.path().join("precious").exists());
+
+        // A project's root has a host.json as well.
+        fs::write(directory.path().join("host.json"), "{}").unwrap();
+        let error = assemble(directory.path(), &directory.path().join("precious")).unwrap_err();
+        assert!(matches!(error, Error::NotAPackage(_)));
+        assert!(directory.path().join("precious").exists());
+
+        let package = directory.path().join("package");
+        for _ in 0..2 {
+            assemble(&package, &directory.path().join("precious")).unwrap();
+        }
+        fs::create_dir(package.join("src")).unwrap();
+        fs::write(package.join("src").join("main.rs"), "").unwrap();
+        assert!(matches!(assemble(&package, &directory.path().join("precious")), Err(Error::NotAPackage(_))));
     }
 }
