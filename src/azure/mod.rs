@@ -30,7 +30,7 @@ pub use error::{EntraRefusal, Error, Refusal};
 pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
 pub use principal::PrincipalFault;
-pub(crate) use roles::{Assigned, ReaderGrant};
+pub(crate) use roles::{Assigned, READER, ReaderGrant, SECURITY_READER, role_name};
 pub(crate) use subscriptions::SeenSubscription;
 pub use subscriptions::SubscriptionState;
 
