@@ -175,8 +175,10 @@ impl EntraRefusal {
 
     /// The tenant has no enabled service principal of ours, or our own credential is bad; else Entra's own trouble.
     fn gap_reason(&self) -> GapReason {
-        const NO_PRINCIPAL: [u32; 4] = [700_016, 7_000_229, 7_000_112, 90_002];
-        if self.has_any(&NO_PRINCIPAL) {
+        const NO_PRINCIPAL: [u32; 3] = [700_016, 7_000_229, 90_002];
+        if self.has_any(&[7_000_112]) {
+            GapReason::ApplicationDisabled
+        } else if self.has_any(&NO_PRINCIPAL) {
             GapReason::ConsentWithdrawn
         } else if self.error == "invalid_client" {
             GapReason::CredentialRefused

@@ -5,6 +5,8 @@ mod backoff;
 mod cloud;
 mod convert;
 mod error;
+mod groups;
+mod lighthouse;
 #[cfg(test)]
 mod examples;
 mod oidc;
@@ -23,15 +25,16 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use authority::Authority;
+pub use authority::{Authority, Reach};
 pub(crate) use authority::{Prompt, SignIn};
 pub use cloud::Cloud;
 pub use error::{EntraRefusal, Error, Refusal};
 pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
 pub use principal::PrincipalFault;
-pub(crate) use roles::{Assigned, FoundAssignment, ReaderGrant};
-pub(crate) use subscriptions::SeenSubscription;
+pub(crate) use roles::{Assigned, FoundAssignment, READER, ReaderGrant, SECURITY_READER, role_name};
+pub(crate) use groups::SeenGroup;
+pub(crate) use subscriptions::{SeenSubscription, SeenTenant};
 pub use subscriptions::SubscriptionState;
 
 use crate::model::Timestamp;

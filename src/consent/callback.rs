@@ -1,5 +1,6 @@
 //! `ConsentCallback`: from Entra's answer to the page on which the person chooses.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::session::{Choosing, Entry, Offer, Phase, Sealed, SigningIn, Standing}
 use super::{Error, Failure, NoRight, Onward, cookie_of, fields, invite, sealed};
 use crate::app::App;
 use crate::azure::{self, AccessToken, Authority, EntraRefusal, IdTokenFault, SubscriptionState};
-use crate::model::{ClientId, ObjectId, SubscriptionId, TenantId, Timestamp};
+use crate::model::{AccessTier, ClientId, ObjectId, SubscriptionId, TenantId, Timestamp};
 
 /// Permission checks in flight at once.
 const CHECKS: usize = 8;
@@ -160,7 +161,7 @@ async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -
     };
     let person = app.azure.person(&id_token, tenant, &nonce.0).await?.map_err(Error::IdToken)?;
     tracing::info!(tenant.id = %person.tenant, user.oid = %person.object_id, "a person signed in");
-    invite::check_for(app, entry.invite.as_deref(), person.tenant).await?;
+    let invite = invite::check_for(app, entry.invite.as_deref(), person.tenant).await?.map(|invite| invite.value);
 
     let (seen, tenant_name, principal) = tokio::join!(
         app.azure.subscriptions(&granted.access),
@@ -170,7 +171,11 @@ async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -
     let seen = seen?;
     let foreign = seen.subscriptions.iter().filter(|one| one.tenant != person.tenant).count();
     // A subscription of another tenant is not this tenant's to give, whoever sees it.
-    let own: Vec<_> = seen.subscriptions.into_iter().filter(|one| one.tenant == person.tenant).collect();
+    let invited = |id| {
+        invite.as_ref().is_none_or(|invite| invite.subscription_ids.is_empty() || invite.subscription_ids.contains(&id))
+    };
+    let own: Vec<_> =
+        seen.subscriptions.into_iter().filter(|one| one.tenant == person.tenant && invited(one.id)).collect();
     let deadline = app.clock.now() + CHECK_PATIENCE;
     let check = |one: azure::SeenSubscription| {
         let (app, token) = (Arc::clone(app), granted.access.clone());
@@ -195,6 +200,7 @@ async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -
         principal,
         offers,
         incomplete: seen.incomplete,
+        tiers: invite.map(|invite| invite.tiers).unwrap_or_default(),
     };
     something_to_choose(&choosing, foreign)?;
     Ok(choosing)
@@ -275,6 +281,8 @@ pub struct Choices {
     pub expires_at: Timestamp,
     /// How the person came.
     pub entry: Entry,
+    /// What the partner asks for beyond the base.
+    pub tiers: BTreeSet<AccessTier>,
 }
 
 /// One subscription on the page.
@@ -318,6 +326,7 @@ pub async fn choices(app: &Arc<App>, cookie: Option<&str>, all: bool) -> Result<
         incomplete: choosing.incomplete,
         csrf: choosing.csrf.0.into(),
         expires_at,
+        tiers: choosing.tiers,
         entry: choosing.entry,
     })
 }

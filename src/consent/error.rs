@@ -108,6 +108,12 @@ pub enum InviteFault {
     /// Its time is over.
     #[error("it has expired")]
     Expired,
+    /// The partner took it back.
+    #[error("it was withdrawn")]
+    Withdrawn,
+    /// Another browser is granting with it right now.
+    #[error("another browser is using it")]
+    InUse,
     /// Somebody came in with it.
     #[error("it was used")]
     Used,

@@ -1,6 +1,6 @@
 //! `ConsentGrant`: from the choice to role assignments, their proof, and the customer record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::session::{Choosing, Offer, Phase, Standing};
 use super::start::sign_in;
 use super::{Error, Failure, Onward, invite, record, sealed, verify};
 use crate::app::App;
-use crate::azure::{self, AccessToken, Assigned, Authority, ReaderGrant};
-use crate::model::{ClientId, ObjectId, Scope, SubscriptionAccess, SubscriptionId, TenantId, Timestamp};
+use crate::azure::{self, AccessToken, Assigned, Authority, READER, ReaderGrant, SECURITY_READER};
+use crate::model::{AccessTier, ClientId, ObjectId, Scope, SubscriptionAccess, SubscriptionId, TenantId, Timestamp};
 
 /// Role assignments in flight at once.
 const ASSIGNMENTS: usize = 4;
@@ -31,6 +31,7 @@ const MOST_FIELDS: usize = 2_000;
 pub struct GrantForm {
     csrf: SecretString,
     subscriptions: BTreeSet<SubscriptionId>,
+    tiers: BTreeSet<AccessTier>,
 }
 
 impl GrantForm {
@@ -39,7 +40,7 @@ impl GrantForm {
     /// # Errors
     /// [`Error::Csrf`] without its token, [`Error::NotOffered`] for what is no subscription id, [`Error::BadForm`].
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let (mut csrf, mut subscriptions) = (None, BTreeSet::new());
+        let (mut csrf, mut subscriptions, mut tiers) = (None, BTreeSet::new(), BTreeSet::new());
         for (index, (name, value)) in url::form_urlencoded::parse(body).enumerate() {
             if index >= MOST_FIELDS {
                 return Err(Error::BadForm);
@@ -50,10 +51,14 @@ impl GrantForm {
                 "subscription" => {
                     subscriptions.insert(value.parse().map_err(|_| Error::NotOffered)?);
                 }
+                "tier" => {
+                    tiers.insert(AccessTier::of_word(&value).ok_or(Error::BadForm)?);
+                }
                 _ => {}
             }
         }
-        Ok(Self { csrf: csrf.ok_or(Error::Csrf)?, subscriptions })
+        tiers.remove(&AccessTier::Base);
+        Ok(Self { csrf: csrf.ok_or(Error::Csrf)?, subscriptions, tiers })
     }
 }
 
@@ -90,6 +95,17 @@ pub struct Outcome {
 pub struct Access {
     /// Whether our application has read the subscription.
     pub access: SubscriptionAccess,
+    /// The full id of the role assignment.
+    pub role_assignment_id: String,
+    /// True when it stood before.
+    pub adopted: bool,
+    /// The tiers beyond the base, each with its role assignment, or why it was not made.
+    pub tiers: BTreeMap<AccessTier, Result<TierGrant, GrantRefusal>>,
+}
+
+/// The role assignment of a tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TierGrant {
     /// The full id of the role assignment.
     pub role_assignment_id: String,
     /// True when it stood before.
@@ -167,7 +183,7 @@ pub async fn grant(app: &Arc<App>, form: GrantForm, cookie: Option<&str>) -> Res
     invite::check_for(app, entry.invite.as_deref(), choosing.tenant).await.map_err(|error| error.of(&entry))?;
     // From here on the token is in this process's memory only, and a second POST finds the session used.
     sealed::advance(app, &opened, &Phase::Granting).await?;
-    let work = granted(Arc::clone(app), choosing, chosen);
+    let work = granted(Arc::clone(app), choosing, chosen, form.tiers);
     // The work goes on when the browser goes away: what was assigned is also recorded.
     let result = tokio::spawn(work).await.map_err(|_| Error::Internal("the grant broke off"))?;
     sealed::end(app, &opened.ticket).await;
@@ -184,12 +200,31 @@ fn chosen(offers: &[Offer], wanted: &BTreeSet<SubscriptionId>) -> Result<Vec<Off
     if chosen.len() == wanted.len() { Ok(chosen) } else { Err(Error::NotOffered) }
 }
 
-async fn granted(app: Arc<App>, choosing: Box<Choosing>, chosen: Vec<Offer>) -> Result<Granted, Error> {
-    let (tenant, now) = (choosing.tenant, app.clock.now());
+async fn granted(
+    app: Arc<App>,
+    choosing: Box<Choosing>,
+    chosen: Vec<Offer>,
+    tiers: BTreeSet<AccessTier>,
+) -> Result<Granted, Error> {
     let invite = choosing.entry.invite.clone();
-    let label = invite::claim(&app, invite.as_deref(), tenant).await?;
+    let label = invite::claim(&app, invite.as_deref(), choosing.tenant).await?;
+    let result = assigned(&app, &choosing, chosen, tiers, label).await;
+    let all = result.as_ref().is_ok_and(|granted| granted.outcomes.iter().all(|outcome| outcome.result.is_ok()));
+    // An invite with something left to grant stays open, for this tenant only.
+    invite::settle(&app, invite.as_deref(), choosing.tenant, all).await;
+    result
+}
+
+async fn assigned(
+    app: &Arc<App>,
+    choosing: &Choosing,
+    chosen: Vec<Offer>,
+    tiers: BTreeSet<AccessTier>,
+    label: Option<String>,
+) -> Result<Granted, Error> {
+    let (tenant, now) = (choosing.tenant, app.clock.now());
     let deadline = now + ASSIGN_PATIENCE;
-    let principal = principal(&app, tenant, deadline).await?;
+    let principal = principal(app, tenant, deadline).await?;
     let token = AccessToken::new(choosing.token.0.as_str().into(), choosing.token_expires_at);
     let description = format!(
         "{}: read-only health monitoring, granted {} by {tenant}/{}",
@@ -198,40 +233,49 @@ async fn granted(app: Arc<App>, choosing: Box<Choosing>, chosen: Vec<Offer>) -> 
         choosing.person
     );
     let assign = |offer: Offer| {
-        let (app, token) = (Arc::clone(&app), token.clone());
-        let grant =
-            ReaderGrant { scope: Scope::Subscription(offer.id), tenant, principal, description: description.clone() };
-        async move { (offer, assign(&app, &grant, &token, deadline).await) }
+        let (app, token) = (Arc::clone(app), token.clone());
+        let description = description.clone();
+        let scope = Scope::Subscription(offer.id);
+        let grant = ReaderGrant { scope, role: READER, tenant, principal, description };
+        let advisories = tiers.contains(&AccessTier::SecurityAdvisories);
+        async move {
+            let base = assign(&app, &grant, &token, deadline).await;
+            let mut more = BTreeMap::new();
+            if base.is_ok() && advisories {
+                let grant = ReaderGrant { role: SECURITY_READER, ..grant };
+                let made = assign(&app, &grant, &token, deadline).await;
+                let made = made.map(|Assigned { id, adopted }| TierGrant { role_assignment_id: id, adopted });
+                more.insert(AccessTier::SecurityAdvisories, made);
+            }
+            (offer, base.map(|base| (base, more)))
+        }
     };
     let assigned: Vec<_> = futures_util::stream::iter(chosen).map(assign).buffered(ASSIGNMENTS).collect().await;
     drop(token);
 
     let standing: Vec<_> = assigned.iter().filter(|(_, result)| result.is_ok()).map(|(offer, _)| offer.id).collect();
-    let readable = verify::readable(&app, tenant, &standing, app.clock.now() + PROOF_PATIENCE).await;
+    let readable = verify::readable(app, tenant, &standing, app.clock.now() + PROOF_PATIENCE).await;
     let outcomes: Vec<_> = assigned
         .into_iter()
         .map(|(offer, result)| {
-            let access = |assigned: Assigned| Access {
+            let access = |(assigned, tiers): (Assigned, BTreeMap<_, _>)| Access {
                 access: match readable.contains(&offer.id) {
                     true => SubscriptionAccess::Active,
                     false => SubscriptionAccess::Propagating,
                 },
                 role_assignment_id: assigned.id,
                 adopted: assigned.adopted,
+                tiers,
             };
             Outcome { id: offer.id, result: result.map(access), name: offer.name }
         })
         .collect();
     if !standing.is_empty() {
-        record::keep(&app, &choosing, principal, label, &outcomes).await?;
-        // An invite with something left to grant stays open, for this tenant only.
-        if standing.len() == outcomes.len() {
-            invite::mark_used(&app, invite.as_deref(), tenant).await;
-        }
+        record::keep(app, choosing, principal, label, &outcomes, &tiers).await?;
     }
-    let step_up = step_up(&app, &choosing, &outcomes).await?;
+    let step_up = step_up(app, choosing, &outcomes).await?;
     let client_id = app.settings.identity.client_id;
-    Ok(Granted { tenant, tenant_name: choosing.tenant_name, client_id, principal, outcomes, step_up })
+    Ok(Granted { tenant, tenant_name: choosing.tenant_name.clone(), client_id, principal, outcomes, step_up })
 }
 
 /// Our service principal, from our own token for the tenant.
@@ -253,13 +297,14 @@ async fn assign(
     match app.azure.assign_reader(grant, token, deadline).await {
         Ok(assigned) => {
             tracing::info!(
-                tenant.id = %tenant, %scope, principal.id = %principal,
-                role_assignment.id = assigned.id, adopted = assigned.adopted, "granted Reader"
+                tenant.id = %tenant, %scope, principal.id = %principal, role = azure::role_name(Some(grant.role)),
+                role_assignment.id = assigned.id, adopted = assigned.adopted, "granted a role"
             );
             Ok(assigned)
         }
         Err(error) => {
-            tracing::warn!(tenant.id = %tenant, %scope, %error, "could not grant Reader");
+            let role = azure::role_name(Some(grant.role));
+            tracing::warn!(tenant.id = %tenant, %scope, %error, role, "could not grant a role");
             Err(GrantRefusal::of(&error))
         }
     }

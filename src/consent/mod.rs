@@ -15,7 +15,7 @@ mod verify;
 
 pub use callback::{Answer, Callback, Choice, Choices, callback, choices};
 pub use error::{Error, Failure, InviteFault, NoRight};
-pub use grant::{GrantForm, GrantRefusal, Granted, Outcome, grant};
+pub use grant::{Access, GrantForm, GrantRefusal, Granted, Outcome, TierGrant, grant};
 pub use sealed::prune_sessions;
 pub use session::{Entry, Offer, Standing};
 pub use start::{StartQuery, start};

@@ -1,11 +1,12 @@
 //! What a sign-in session holds in each of its phases: signing in, choosing, gone.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::azure::{Authority, SubscriptionState};
-use crate::model::{ObjectId, SubscriptionId, TenantId, Timestamp};
+use crate::model::{AccessTier, ObjectId, SubscriptionId, TenantId, Timestamp};
 
 /// The phases of a session. It moves forward only, and each move happens once.
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,6 +96,9 @@ pub(crate) struct Choosing {
     pub offers: Vec<Offer>,
     /// True when Azure's list broke off.
     pub incomplete: bool,
+    /// What the partner asks for beyond the base.
+    #[serde(default)]
+    pub tiers: BTreeSet<AccessTier>,
 }
 
 /// One subscription of the tenant.

@@ -225,6 +225,7 @@ fn tell(customer: &str, transition: &Transition) {
             format!("{subscription_id} cannot be read any more ({})", output::word(reason))
         }
         TransitionKind::CoverageRestored { subscription_id, .. } => format!("{subscription_id} can be read again"),
+        other => format!("{other:?}"),
     };
     let history = if transition.backfill { " [known before you came]" } else { "" };
     println!("  {}  {customer:<18} {news}{history}", transition.at.format("%H:%M:%S"));
