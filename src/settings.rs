@@ -283,6 +283,11 @@ impl Settings {
         self.public_url("/api/consent/callback")
     }
 
+    /// The redirect URI of an admin consent, to be registered beside the other.
+    pub fn admin_redirect_uri(&self) -> String {
+        self.public_url("/api/consent/admin-callback")
+    }
+
     /// An address below the public base address. `path` starts with a slash.
     pub fn public_url(&self, path: &str) -> String {
         format!("{}{path}", self.public_base_url.as_str().trim_end_matches('/'))

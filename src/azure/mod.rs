@@ -5,10 +5,10 @@ mod backoff;
 mod cloud;
 mod convert;
 mod error;
-mod groups;
-mod lighthouse;
 #[cfg(test)]
 mod examples;
+mod groups;
+mod lighthouse;
 mod oidc;
 mod principal;
 pub mod reading;
@@ -31,11 +31,12 @@ pub use cloud::Cloud;
 pub use error::{EntraRefusal, Error, Refusal};
 pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
+pub(crate) use oidc::Person;
 pub use principal::PrincipalFault;
 pub(crate) use roles::{Assigned, FoundAssignment, READER, ReaderGrant, SECURITY_READER, role_name};
-pub(crate) use groups::SeenGroup;
-pub(crate) use subscriptions::{SeenSubscription, SeenTenant};
+
 pub use subscriptions::SubscriptionState;
+pub(crate) use subscriptions::{SeenSubscription, SeenTenant};
 
 use crate::model::Timestamp;
 use crate::outside::{Clock, Random};

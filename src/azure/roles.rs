@@ -55,8 +55,8 @@ pub(crate) struct FoundAssignment {
     pub id: String,
     /// Where it was made.
     pub scope: Scope,
-    /// True for Reader, false for another role.
-    pub reader: bool,
+    /// The role definition.
+    pub role: Option<Uuid>,
     /// Who made it, where Azure says so.
     pub made_by: Option<ObjectId>,
 }
@@ -184,26 +184,24 @@ impl Client {
         );
         let listing = self.arm_list(&path, token).await?;
         let rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<RoleAssignment>(row).ok());
-        let mut found: Vec<_> = rows.filter_map(|row| found(row, principal)).collect();
+        let found = rows.filter_map(|row| found(row, principal));
         // Reader first: another role of ours may be there too.
-        found.sort_by_key(|(role, one)| (*role != Some(READER), one.id.clone()));
-        Ok(found.into_iter().next().map(|(_, found)| found))
+        Ok(found.min_by_key(|one| (one.role != Some(READER), one.id.clone())))
     }
 }
 
-fn found(row: RoleAssignment, principal: ObjectId) -> Option<(Option<Uuid>, FoundAssignment)> {
+fn found(row: RoleAssignment, principal: ObjectId) -> Option<FoundAssignment> {
     let properties = row.properties?;
     if properties.principal_id.as_deref().and_then(|id| id.parse().ok()) != Some(principal) {
         return None;
     }
     let role = properties.role_definition_id.as_deref().and_then(|id| id.rsplit('/').next()?.parse().ok());
-    let found = FoundAssignment {
+    Some(FoundAssignment {
         id: row.id.filter(|id| id.len() <= 500)?,
         scope: properties.scope?.parse().ok()?,
-        reader: role == Some(READER),
+        role,
         made_by: properties.created_by.and_then(|id| id.parse().ok()),
-    };
-    Some((role, found))
+    })
 }
 
 /// A role assignment of a principal, as somebody else reads it.
@@ -265,7 +263,11 @@ fn is_assignment_id(id: &str) -> bool {
     let harmless = id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '.' | '_' | '(' | ')'));
     let tail = id.to_ascii_lowercase();
     let name = tail.split("/providers/microsoft.authorization/roleassignments/").nth(1);
-    harmless && id.len() <= 500 && id.starts_with('/') && !id.contains("..") && name.is_some_and(|name| name.parse::<Uuid>().is_ok())
+    harmless
+        && id.len() <= 500
+        && id.starts_with('/')
+        && !id.contains("..")
+        && name.is_some_and(|name| name.parse::<Uuid>().is_ok())
 }
 
 /// The name of a built-in role that we assign, else the definition's id. Pure.
@@ -369,7 +371,12 @@ mod tests {
         let tail = format!("/providers/Microsoft.Authorization/roleAssignments/{name}");
         assert!(is_assignment_id(&format!("/subscriptions/{name}{tail}")));
         assert!(is_assignment_id(&format!("/providers/Microsoft.Management/managementGroups/root{tail}")));
-        for id in [format!("/subscriptions/{name}"), format!("{tail}?x=1"), format!("/a/..{tail}"), format!("//evil.example{tail}#")] {
+        for id in [
+            format!("/subscriptions/{name}"),
+            format!("{tail}?x=1"),
+            format!("/a/..{tail}"),
+            format!("//evil.example{tail}#"),
+        ] {
             assert!(!is_assignment_id(&id), "{id}");
         }
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use super::request::{any_case, read_capped, retry_after, transport};
 use super::authority::Reach;
+use super::request::{any_case, read_capped, retry_after, transport};
 use super::{AccessToken, Authority, Client, EntraRefusal, Error};
 use crate::model::{TenantId, Timestamp};
 

@@ -86,6 +86,7 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             if let Err(error) = consent::prune_sessions(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "ended sign-in sessions could not be removed");
             }
+            consent::lighthouse::discover_when_due(app).await;
             let planned = poll::plan(app).await?;
             let summary = format!("{} customers are due", planned.len());
             let messages = planned.iter().map(|message| (POLLS, text(message))).collect();

@@ -108,6 +108,22 @@ pub struct Subscription {
     pub lost: Option<AccessLoss>,
 }
 
+impl Subscription {
+    /// A subscription that was granted just now.
+    pub fn granted(name: &str, access: SubscriptionAccess, role_assignment_id: &str, now: Timestamp) -> Self {
+        Self {
+            display_name: name.to_owned(),
+            access,
+            role_assignment_id: role_assignment_id.to_owned(),
+            granted_at: Some(now),
+            discovered: false,
+            tiers: BTreeSet::new(),
+            state: None,
+            lost: None,
+        }
+    }
+}
+
 /// Why, and since when, a subscription cannot be read any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessTrouble, EventContent, EventRecord, ResourceId, ResourceState, SubscriptionId, TenantId, Timestamp, TrackingId, Transition, TransitionId,
+    AccessTrouble, EventContent, EventRecord, ResourceId, ResourceState, SubscriptionId, TenantId, Timestamp,
+    TrackingId, Transition, TransitionId,
 };
 
 /// The snapshot of one customer, `health/{tenantId}.json`.
