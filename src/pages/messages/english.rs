@@ -414,4 +414,20 @@ const REFUSED: Refused = Refused {
             html! { p { "Choose fewer subscriptions at once; you can come back for the others." } },
         )
     },
+    not_found: |partner| {
+        Told::new(
+            "There is nothing at this address",
+            html! { "The address is not one of our pages." },
+            open_link(partner),
+        )
+    },
+    too_many: |seconds| {
+        Told::new(
+            "Too many requests",
+            html! { "There were more requests from your network, or from everybody together, than we take at once." },
+            html! {
+                p { "Wait " (seconds) @if seconds == 1 { " second" } @else { " seconds" } ", then load this page again." }
+            },
+        )
+    },
 };

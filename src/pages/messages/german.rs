@@ -450,4 +450,21 @@ const REFUSED: Refused = Refused {
             html! { p { "Wählen Sie weniger Abonnements auf einmal; für die anderen können Sie wiederkommen." } },
         )
     },
+    not_found: |partner| {
+        Told::new(
+            "Unter dieser Adresse ist nichts",
+            html! { "Die Adresse ist keine unserer Seiten." },
+            open_link(partner),
+        )
+    },
+    too_many: |seconds| {
+        Told::new(
+            "Zu viele Anfragen",
+            html! { "Aus Ihrem Netz oder von allen zusammen kamen mehr Anfragen, als wir auf einmal annehmen." },
+            html! {
+                p { "Warten Sie " (seconds) @if seconds == 1 { " Sekunde" } @else { " Sekunden" }
+                    " und laden Sie die Seite dann noch einmal." }
+            },
+        )
+    },
 };
