@@ -16,6 +16,9 @@ use crate::model::{ClientId, ObjectId, SubscriptionId, TenantId, Timestamp};
 /// Permission checks in flight at once.
 const CHECKS: usize = 8;
 
+/// No further permission check begins after this long: with many subscriptions or a busy Azure the grant will tell instead.
+const CHECK_PATIENCE: Duration = Duration::from_secs(8);
+
 /// How long the page waits for our service principal to be known in the tenant; the grant waits longer.
 const PRINCIPAL_PATIENCE: Duration = Duration::from_secs(6);
 
@@ -168,10 +171,11 @@ async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -
     let foreign = seen.subscriptions.iter().filter(|one| one.tenant != person.tenant).count();
     // A subscription of another tenant is not this tenant's to give, whoever sees it.
     let own: Vec<_> = seen.subscriptions.into_iter().filter(|one| one.tenant == person.tenant).collect();
+    let deadline = app.clock.now() + CHECK_PATIENCE;
     let check = |one: azure::SeenSubscription| {
         let (app, token) = (Arc::clone(app), granted.access.clone());
         async move {
-            let standing = standing(&app, one.id, one.state, &token).await;
+            let standing = standing(&app, one.id, one.state, &token, deadline).await;
             Offer { id: one.id, name: one.name, standing }
         }
     };
@@ -206,10 +210,19 @@ async fn principal(app: &App, tenant: TenantId) -> Option<ObjectId> {
 }
 
 /// Whether a subscription can be chosen. Where the permission check itself fails, the grant will tell.
-async fn standing(app: &App, id: SubscriptionId, state: SubscriptionState, token: &AccessToken) -> Standing {
+async fn standing(
+    app: &App,
+    id: SubscriptionId,
+    state: SubscriptionState,
+    token: &AccessToken,
+    deadline: Timestamp,
+) -> Standing {
     use SubscriptionState as State;
     if !matches!(state, State::Enabled | State::Warned | State::PastDue) {
         return Standing::NotUsable(state);
+    }
+    if app.clock.now() > deadline {
+        return Standing::Offered;
     }
     match app.azure.may_assign_roles(id, token).await {
         Ok(true) => Standing::Offered,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::{diff_events, diff_resources};
-use crate::azure::reading::{Reading, Trouble};
+use crate::azure::reading::{Reading, SubscriptionReading, Trouble};
 use crate::model::{
     Gap, Snapshot, Source, SourceCoverage, SubscriptionId, TextHash, Timestamp, Transition, TransitionKind,
 };
@@ -26,6 +26,22 @@ pub struct Diff {
     pub new_texts: BTreeSet<TextHash>,
 }
 
+/// What is compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    pub before: &'a Snapshot,
+    pub watched: &'a BTreeSet<SubscriptionId>,
+    pub reading: &'a Reading,
+    pub now: Timestamp,
+}
+
+impl<'a> Inputs<'a> {
+    /// What was read of the subscriptions that are watched.
+    pub fn read(self) -> impl Iterator<Item = (SubscriptionId, &'a SubscriptionReading)> {
+        self.reading.subscriptions.iter().filter(move |(id, _)| self.watched.contains(id)).map(|(id, read)| (*id, read))
+    }
+}
+
 /// Compares what we knew with what was read. `watched` are the customer's subscriptions now: what is known of others is
 /// dropped without a transition, since nothing happened to them.
 pub fn diff(before: &Snapshot, watched: &BTreeSet<SubscriptionId>, reading: &Reading, now: Timestamp) -> Diff {
@@ -34,9 +50,10 @@ pub fn diff(before: &Snapshot, watched: &BTreeSet<SubscriptionId>, reading: &Rea
     after.unfiled.clear();
     after.coverage.retain(|id, _| watched.contains(id));
 
-    let mut transitions = diff_events::diff(before, &mut after, watched, reading, now);
-    transitions.extend(diff_resources::diff(before, &mut after, watched, reading, now));
-    transitions.extend(coverage(before, &mut after, watched, reading, now));
+    let inputs = Inputs { before, watched, reading, now };
+    let mut transitions = diff_events::diff(inputs, &mut after);
+    transitions.extend(diff_resources::diff(inputs, &mut after));
+    transitions.extend(coverage(inputs, &mut after));
 
     after.unfiled = transitions.iter().map(|transition| (transition.id, transition.clone())).collect();
     let new_texts = texts(&after).difference(&texts(before)).map(|hash| (*hash).clone()).collect();
@@ -48,15 +65,10 @@ fn texts(snapshot: &Snapshot) -> BTreeSet<&TextHash> {
 }
 
 /// Notes what was read and what was not.
-fn coverage(
-    before: &Snapshot,
-    after: &mut Snapshot,
-    watched: &BTreeSet<SubscriptionId>,
-    reading: &Reading,
-    now: Timestamp,
-) -> Vec<Transition> {
+fn coverage(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> {
+    let Inputs { before, reading, now, .. } = inputs;
     let mut transitions = Vec::new();
-    for (&id, read) in reading.subscriptions.iter().filter(|(id, _)| watched.contains(id)) {
+    for (id, read) in inputs.read() {
         let known = after.coverage.entry(id).or_default();
         let mut note = |source: Source, coverage: &mut SourceCoverage, trouble: Option<&Trouble>| {
             let was = coverage.clone();
