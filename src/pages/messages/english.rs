@@ -2,6 +2,7 @@
 
 use maud::html;
 
+use super::super::commands;
 use super::{Choose, Frame, Granted, Messages, Refused, SignInAdvice, Told, unusable};
 use crate::consent::{GrantRefusal, InviteFault, Standing};
 
@@ -334,7 +335,7 @@ const REFUSED: Refused = Refused {
                     "Access Control Administrator of the subscription." }
                 p { strong { "Use the command line. " } "Somebody who may assign roles can run this, and then sign in with your link "
                     "so that we know of it:" }
-                pre { code { (lines) } }
+                (commands::block(lines))
             },
         )
     },

@@ -2,6 +2,7 @@
 
 use maud::html;
 
+use super::super::commands;
 use super::{Choose, Frame, Granted, Messages, Refused, SignInAdvice, Told, unusable};
 use crate::consent::{GrantRefusal, InviteFault, Standing};
 
@@ -370,7 +371,7 @@ const REFUSED: Refused = Refused {
                     "Benutzerzugriffsadministrator oder Administrator für die rollenbasierte Zugriffssteuerung im Abonnement." }
                 p { strong { "Nutzen Sie die Befehlszeile. " } "Wer Rollen zuweisen darf, kann dies ausführen und sich dann mit Ihrem "
                     "Link anmelden, damit wir davon erfahren:" }
-                pre { code { (lines) } }
+                (commands::block(lines))
             },
         )
     },
