@@ -56,7 +56,7 @@ pub(super) fn choose(view: &View<'_>, choices: &Choices, notice: Option<&str>) -
         details {
             summary { (view.text.frame.take_back) }
             p { (text.how_back) }
-            pre { code { (commands::take_back(choices.principal)) } }
+            (commands::block(&commands::take_back(choices.principal)))
         }
     };
     let status = if notice.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
@@ -116,7 +116,7 @@ pub(super) fn granted(view: &View<'_>, granted: &Granted, reference: &str) -> Re
         }
         details {
             summary { (view.text.frame.take_back) }
-            pre { code { (commands::take_back(Some(granted.principal))) } }
+            (commands::block(&commands::take_back(Some(granted.principal))))
         }
         p.reference { (view.text.frame.reference) " " code { (reference) } }
     };
@@ -162,7 +162,7 @@ fn result(text: &messages::Granted, granted: &Granted, outcome: &Outcome) -> Mar
             },
             Err(refusal) => div.note {
                 p { ((text.why)(refusal)) }
-                @if hand_over(refusal) { pre { code { (commands::grant(Some(granted.principal), granted.client_id, &outcome.id)) } } }
+                @if hand_over(refusal) { (commands::block(&commands::grant(Some(granted.principal), granted.client_id, &outcome.id))) }
             },
         }
     }

@@ -94,7 +94,11 @@ pub(super) fn answer(view: &View<'_>, page: Page<'_>) -> Response {
                 a.skip href="#content" { (frame.skip) }
                 header {
                     div {
-                        span.mark aria-hidden="true" {} strong { (partner) } span.sub { (frame.purpose) }
+                        @match &app.settings.partner_logo {
+                            Some(logo) => img.logo src=(logo) alt="";,
+                            None => span.mark aria-hidden="true" {},
+                        }
+                        strong { (partner) } span.sub { (frame.purpose) }
                         @if !others.is_empty() {
                             nav aria-label=(frame.languages) {
                                 @for (language, href) in &others {
@@ -133,7 +137,7 @@ pub(super) fn guard(app: &App, response: &mut Response) {
     }
     let hash = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; img-src data:; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);

@@ -38,8 +38,8 @@ struct Asked {
 pub fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
     let at = |step: &'static str| {
         let app = Arc::clone(&app);
-        warp::path("api")
-            .and(warp::path("consent"))
+        let consent = warp::path("api").and(warp::path("consent"));
+        consent
             .and(warp::path(step))
             .and(warp::path::end())
             .and(warp::method())
@@ -53,6 +53,42 @@ pub fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
         .and(warp::body::stream())
         .then(|asked, body| async move { remembered(&asked, grant(&asked, body).await) });
     start.or(callback).unify().or(grant).unify().boxed()
+}
+
+/// True for a path at which people look.
+pub fn are_at(path: &str) -> bool {
+    path.starts_with("/api/consent/")
+}
+
+/// True for a request that makes us ask Azure whose a subscription or domain is.
+pub fn looks_up(path: &str, query: &str) -> bool {
+    path.trim_end_matches('/') == "/api/consent/start" && StartQuery::parse(query).is_ok_and(|query| query.looks_up())
+}
+
+/// A problem of the host or the routes, as a page.
+pub fn of_problem(app: &App, query: &str, headers: &HeaderMap, problem: &Response) -> Response {
+    let remembered = cookie(headers, LANGUAGE_COOKIE);
+    let view = View::new(app, Language::of(query, remembered.as_deref(), headers));
+    let (status, text) = (problem.status(), &view.text.refused);
+    let retry_after = problem.headers().get(header::RETRY_AFTER);
+    let told = match status {
+        StatusCode::NOT_FOUND => (text.not_found)(view.partner()),
+        StatusCode::METHOD_NOT_ALLOWED => (text.wrong_method)(),
+        StatusCode::PAYLOAD_TOO_LARGE => (text.form_too_large)(),
+        StatusCode::TOO_MANY_REQUESTS => {
+            let secs = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+            (text.too_many)(secs.unwrap_or(60))
+        }
+        status if status.is_client_error() => (text.bad_form)(view.partner()),
+        _ => (text.ours)(view.partner()),
+    };
+    let mut page = turn_away(&view, status, told);
+    for name in [header::ALLOW, header::RETRY_AFTER] {
+        if let Some(value) = problem.headers().get(&name) {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
 }
 
 impl Asked {

@@ -54,8 +54,13 @@ pub(super) fn refuse(view: &View<'_>, failure: &Failure) -> Response {
 /// The page of a request that none of our own pages makes.
 pub(super) fn turn_away(view: &View<'_>, status: StatusCode, told: Told) -> Response {
     let reference = reference(view.app);
-    tracing::info!(reference, status = status.as_u16(), "a request was turned away: {}", told.title);
-    page(view, Refusal::new(status, told), None, true, &reference)
+    let title = &told.title;
+    if status.is_server_error() {
+        tracing::error!(reference, status = status.as_u16(), title, "a request failed");
+    } else {
+        tracing::info!(reference, status = status.as_u16(), title, "a request was turned away");
+    }
+    page(view, Refusal::new(status, told), None, status.is_client_error(), &reference)
 }
 
 fn page(view: &View<'_>, refusal: Refusal, again: Option<String>, nothing_granted: bool, reference: &str) -> Response {

@@ -2,6 +2,7 @@
 
 use maud::html;
 
+use super::super::commands;
 use super::{Choose, Frame, Granted, Messages, Refused, SignInAdvice, Told, unusable};
 use crate::consent::{GrantRefusal, InviteFault, Standing};
 
@@ -341,7 +342,7 @@ const REFUSED: Refused = Refused {
                     "Access Control Administrator of the subscription." }
                 p { strong { "Use the command line. " } "Somebody who may assign roles can run this, and then sign in with your link "
                     "so that we know of it:" }
-                pre { code { (lines) } }
+                (commands::block(lines))
             },
         )
     },
@@ -419,6 +420,22 @@ const REFUSED: Refused = Refused {
             "The form is too large",
             html! { "The form that was sent has more than 64 KiB." },
             html! { p { "Choose fewer subscriptions at once; you can come back for the others." } },
+        )
+    },
+    not_found: |partner| {
+        Told::new(
+            "There is nothing at this address",
+            html! { "The address is not one of our pages." },
+            open_link(partner),
+        )
+    },
+    too_many: |seconds| {
+        Told::new(
+            "Too many requests",
+            html! { "There were more requests from your network, or from everybody together, than we take at once." },
+            html! {
+                p { "Wait " (seconds) @if seconds == 1 { " second" } @else { " seconds" } ", then load this page again." }
+            },
         )
     },
 };

@@ -2,6 +2,7 @@
 
 use maud::html;
 
+use super::super::commands;
 use super::{Choose, Frame, Granted, Messages, Refused, SignInAdvice, Told, unusable};
 use crate::consent::{GrantRefusal, InviteFault, Standing};
 
@@ -378,7 +379,7 @@ const REFUSED: Refused = Refused {
                     "Benutzerzugriffsadministrator oder Administrator für die rollenbasierte Zugriffssteuerung im Abonnement." }
                 p { strong { "Nutzen Sie die Befehlszeile. " } "Wer Rollen zuweisen darf, kann dies ausführen und sich dann mit Ihrem "
                     "Link anmelden, damit wir davon erfahren:" }
-                pre { code { (lines) } }
+                (commands::block(lines))
             },
         )
     },
@@ -456,6 +457,23 @@ const REFUSED: Refused = Refused {
             "Das Formular ist zu groß",
             html! { "Das gesendete Formular hat mehr als 64 KiB." },
             html! { p { "Wählen Sie weniger Abonnements auf einmal; für die anderen können Sie wiederkommen." } },
+        )
+    },
+    not_found: |partner| {
+        Told::new(
+            "Unter dieser Adresse ist nichts",
+            html! { "Die Adresse ist keine unserer Seiten." },
+            open_link(partner),
+        )
+    },
+    too_many: |seconds| {
+        Told::new(
+            "Zu viele Anfragen",
+            html! { "Aus Ihrem Netz oder von allen zusammen kamen mehr Anfragen, als wir auf einmal annehmen." },
+            html! {
+                p { "Warten Sie " (seconds) @if seconds == 1 { " Sekunde" } @else { " Sekunden" }
+                    " und laden Sie die Seite dann noch einmal." }
+            },
         )
     },
 };

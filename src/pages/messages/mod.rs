@@ -141,6 +141,9 @@ pub(super) struct Refused {
     pub ours: With<Told>,
     pub wrong_method: fn() -> Told,
     pub form_too_large: fn() -> Told,
+    pub not_found: With<Told>,
+    /// How many seconds to wait.
+    pub too_many: fn(u64) -> Told,
 }
 
 /// One refusal: what it is, what happened, what to do now.
