@@ -11,6 +11,7 @@ pub mod azure;
 pub mod consent;
 pub mod functions;
 pub mod hosts;
+pub mod life;
 pub mod model;
 pub mod outside;
 pub mod package;

@@ -19,7 +19,7 @@ pub use access::{AccessTier, AccessTrouble};
 pub use ids::{ClientId, InvalidId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId};
 pub use invite::{Invite, InviteUse};
 pub use resource::{AvailabilityState, ResourceState};
-pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, SubscriptionCoverage, TenantEvent};
+pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};
 pub use transition::{EventChange, Timeline, Transition, TransitionKind};
 
 /// A moment, UTC.

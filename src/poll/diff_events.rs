@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use crate::azure::reading::{EventsReading, ObservedEvent, Reading};
 use crate::model::{
-    EventChange, EventContent, EventRecord, EventUpdate, MergedEvent, Observation, Snapshot, SubscriptionId, TextHash,
+    EventChange, EventContent, EventRecord, EventUpdate, MergedEvent, Observation, Snapshot, SubscriptionId, TenantEvent, TextHash,
     Timestamp, TrackingId, Transition, TransitionKind,
 };
 
@@ -110,6 +110,10 @@ fn accept(known: Option<(&Observation, &EventContent)>, observed: &ObservedEvent
         return None;
     }
     let same_stamp = observed.last_update == seen.last_update;
+    // The text that we were given once is not taken back by an answer that withholds it.
+    if same_stamp && observed.content.text_withheld && !content.text_withheld {
+        return None;
+    }
     if observed.index_only {
         // Resource Graph may lack texts: those we have stay until REST gives newer ones.
         return (!same_stamp).then(|| keep_texts(content, observed.content.clone()));
@@ -130,6 +134,11 @@ fn keep_texts(known: &EventContent, mut newer: EventContent) -> EventContent {
     newer
 }
 
+/// True when an answer says something about an event of the tenant that we do not know yet.
+pub(super) fn is_newer(known: &TenantEvent, observed: &ObservedEvent) -> bool {
+    observed.last_update >= known.last_update && known.content != observed.content
+}
+
 /// Drops what nobody watches or Azure has long forgotten, and contents that nothing refers to.
 fn tidy(events: &mut BTreeMap<TrackingId, EventRecord>, watched: &BTreeSet<SubscriptionId>, now: Timestamp) {
     events.retain(|_, record| {
@@ -143,7 +152,7 @@ fn tidy(events: &mut BTreeMap<TrackingId, EventRecord>, watched: &BTreeSet<Subsc
 }
 
 /// What happened to one event, each with the text that tells this occurrence from others. Moves the episode on.
-fn changes(
+pub(super) fn changes(
     was: Option<&MergedEvent>,
     is: &MergedEvent,
     record: &mut EventRecord,
