@@ -128,7 +128,8 @@ async fn referred(app: &App) -> Result<BTreeSet<String>, store::Error> {
 pub async fn sweep_orphans(app: &App) -> Result<usize, store::Error> {
     let mut tenants: BTreeSet<TenantId> = BTreeSet::new();
     for line in app.store.list(Folder::Health).await? {
-        let id = line.path.strip_prefix("health/").and_then(|rest| rest.strip_suffix(".json")?.parse::<TenantId>().ok());
+        let id =
+            line.path.strip_prefix("health/").and_then(|rest| rest.strip_suffix(".json")?.parse::<TenantId>().ok());
         tenants.extend(id);
     }
     for line in app.store.list(Folder::Timelines).await? {

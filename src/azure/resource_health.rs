@@ -170,9 +170,8 @@ impl Client {
         since: Timestamp,
     ) -> Result<super::request::Listing, Error> {
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let path = format!(
-            "/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}"
-        );
+        let path =
+            format!("/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}");
         self.arm_list(&path, token).await
     }
 

@@ -214,7 +214,11 @@ fn is_assignment_id(id: &str) -> bool {
     let harmless = id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '.' | '_' | '(' | ')'));
     let tail = id.to_ascii_lowercase();
     let name = tail.split("/providers/microsoft.authorization/roleassignments/").nth(1);
-    harmless && id.len() <= 500 && id.starts_with('/') && !id.contains("..") && name.is_some_and(|name| name.parse::<Uuid>().is_ok())
+    harmless
+        && id.len() <= 500
+        && id.starts_with('/')
+        && !id.contains("..")
+        && name.is_some_and(|name| name.parse::<Uuid>().is_ok())
 }
 
 /// The name of a built-in role that we assign, else the definition's id. Pure.
@@ -318,7 +322,12 @@ mod tests {
         let tail = format!("/providers/Microsoft.Authorization/roleAssignments/{name}");
         assert!(is_assignment_id(&format!("/subscriptions/{name}{tail}")));
         assert!(is_assignment_id(&format!("/providers/Microsoft.Management/managementGroups/root{tail}")));
-        for id in [format!("/subscriptions/{name}"), format!("{tail}?x=1"), format!("/a/..{tail}"), format!("//evil.example{tail}#")] {
+        for id in [
+            format!("/subscriptions/{name}"),
+            format!("{tail}?x=1"),
+            format!("/a/..{tail}"),
+            format!("//evil.example{tail}#"),
+        ] {
             assert!(!is_assignment_id(&id), "{id}");
         }
     }

@@ -9,13 +9,13 @@ mod resource;
 mod snapshot;
 mod transition;
 
+pub use access::{AccessTier, AccessTrouble};
 pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
 pub(crate) use event::open_enum;
 pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
     ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
 };
-pub use access::{AccessTier, AccessTrouble};
 pub use ids::{ClientId, InvalidId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId};
 pub use invite::{Invite, InviteUse};
 pub use resource::{AvailabilityState, ResourceState};

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessTrouble, EventContent, EventRecord, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId, Transition, TransitionId,
+    AccessTrouble, EventContent, EventRecord, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash, Timestamp,
+    TrackingId, Transition, TransitionId,
 };
 
 /// The snapshot of one customer, `health/{tenantId}.json`.

@@ -254,7 +254,9 @@ fn invite(partner: &str, fault: InviteFault) -> Words {
         }
         InviteFault::Unknown => ("This invitation is not known", "The invitation in the link does not exist."),
         InviteFault::Expired => ("This invitation has expired", "The time of this invitation is over."),
-        InviteFault::Withdrawn => ("This invitation was withdrawn", "Whoever sent you the invitation has taken it back."),
+        InviteFault::Withdrawn => {
+            ("This invitation was withdrawn", "Whoever sent you the invitation has taken it back.")
+        }
         InviteFault::InUse => (
             "This invitation is being used",
             "Somebody is granting access with this invitation right now, in another browser. It serves once.",

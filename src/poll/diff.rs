@@ -8,9 +8,7 @@ use chrono::TimeDelta;
 
 use super::{diff_access, diff_events, diff_resources, diff_tenant};
 use crate::azure::reading::{Reading, Trouble};
-use crate::model::{
-    Customer, Gap, Snapshot, Source, SourceCoverage, TextHash, Timestamp, Transition, TransitionKind,
-};
+use crate::model::{Customer, Gap, Snapshot, Source, SourceCoverage, TextHash, Timestamp, Transition, TransitionKind};
 
 /// How long passing trouble goes untold: one slow answer of Azure is no news.
 const PASSING_TROUBLE: TimeDelta = TimeDelta::minutes(15);
@@ -87,7 +85,12 @@ fn coverage(
     transitions
 }
 
-pub(super) fn covered(was: &SourceCoverage, trouble: Option<&Trouble>, started_at: Timestamp, now: Timestamp) -> SourceCoverage {
+pub(super) fn covered(
+    was: &SourceCoverage,
+    trouble: Option<&Trouble>,
+    started_at: Timestamp,
+    now: Timestamp,
+) -> SourceCoverage {
     let Some(Trouble { reason, detail }) = trouble.cloned() else {
         return SourceCoverage { read_at: was.read_at.max(Some(started_at)), tried_at: Some(now), gap: None };
     };
@@ -95,7 +98,8 @@ pub(super) fn covered(was: &SourceCoverage, trouble: Option<&Trouble>, started_a
     let told_before = was.gap.as_ref().is_some_and(|gap| gap.told);
     // A subscription that was never read has lost nothing: its gap is shown, but is no transition. What concerns our access is
     // told as such, when it is confirmed.
-    let lost = was.read_at.is_some() && !reason.is_about_access() && (!reason.is_passing() || now - since >= PASSING_TROUBLE);
+    let lost =
+        was.read_at.is_some() && !reason.is_about_access() && (!reason.is_passing() || now - since >= PASSING_TROUBLE);
     let gap = Gap { reason, detail, since, told: told_before || lost };
     SourceCoverage { read_at: was.read_at, tried_at: Some(now), gap: Some(gap) }
 }

@@ -34,7 +34,9 @@ pub(super) fn in_context(
         reading.started_at - at < PROPAGATION && known.events.read_at.is_none_or(|read_at| read_at < at)
     });
     let reason = match trouble.reason {
-        Reason::AccessDenied | Reason::SubscriptionNotFound | Reason::ConsentWithdrawn if spreading => Reason::Propagating,
+        Reason::AccessDenied | Reason::SubscriptionNotFound | Reason::ConsentWithdrawn if spreading => {
+            Reason::Propagating
+        }
         Reason::AccessDenied | Reason::SubscriptionNotFound
             if reading.principal.is_some_and(|now| customer.service_principal_id().is_some_and(|was| was != now)) =>
         {
@@ -151,15 +153,15 @@ pub(super) fn record(
         let Some(known) = snapshot.coverage.get(id) else { continue };
         let granted_at = subscription.granted_at;
         let read = known.events.read_at.is_some_and(|read_at| granted_at.is_none_or(|granted| read_at >= granted));
-        let suspended = known.access.as_ref().filter(|trouble| {
-            trouble.suspended_at.is_some_and(|at| granted_at.is_none_or(|granted| at > granted))
-        });
+        let suspended = known
+            .access
+            .as_ref()
+            .filter(|trouble| trouble.suspended_at.is_some_and(|at| granted_at.is_none_or(|granted| at > granted)));
         let refused = known.events.gap.as_ref().is_some_and(|gap| gap.reason.is_about_access());
         let overdue = granted_at.is_some_and(|granted| now - granted >= PROPAGATION);
         if let Some(trouble) = suspended {
             subscription.access = SubscriptionAccess::Suspended;
-            subscription.lost =
-                Some(crate::model::AccessLoss { reason: trouble.reason, since: trouble.since });
+            subscription.lost = Some(crate::model::AccessLoss { reason: trouble.reason, since: trouble.since });
         } else if read && known.access.is_none() {
             subscription.access = SubscriptionAccess::Active;
             subscription.lost = None;

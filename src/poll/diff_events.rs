@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 
 use crate::azure::reading::{EventsReading, ObservedEvent, Reading};
 use crate::model::{
-    EventChange, EventContent, EventRecord, EventUpdate, MergedEvent, Observation, Snapshot, SubscriptionId, TenantEvent, TextHash,
-    Timestamp, TrackingId, Transition, TransitionKind,
+    EventChange, EventContent, EventRecord, EventUpdate, MergedEvent, Observation, Snapshot, SubscriptionId,
+    TenantEvent, TextHash, Timestamp, TrackingId, Transition, TransitionKind,
 };
 
 /// How long an event that Azure no longer lists is kept: reviews appear up to six weeks later.

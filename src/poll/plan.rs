@@ -98,8 +98,10 @@ pub fn listing_is_due(customer: &Customer, snapshot: &Snapshot, now: Timestamp) 
 fn may_ask_details(subscription: &Subscription, coverage: &SubscriptionCoverage, now: Timestamp) -> bool {
     subscription.tiers.contains(&AccessTier::SecurityAdvisories)
         && coverage.details_refused_at.is_none_or(|at| {
-            let spreading = subscription.granted_at.is_some_and(|granted| at - granted < super::diff_access::PROPAGATION);
-            now - at >= if spreading { DETAILS_WHILE_SPREADING } else { DETAILS_AFTER_REFUSAL } || subscription.granted_at > Some(at)
+            let spreading =
+                subscription.granted_at.is_some_and(|granted| at - granted < super::diff_access::PROPAGATION);
+            now - at >= if spreading { DETAILS_WHILE_SPREADING } else { DETAILS_AFTER_REFUSAL }
+                || subscription.granted_at > Some(at)
         })
 }
 

@@ -7,8 +7,9 @@ use health_monitor::azure::reading::{
     EventsReading, ObservedEvent, Reading, ResourcesReading, SubscriptionReading, Trouble,
 };
 use health_monitor::model::{
-    AvailabilityState, Customer, EventContent, EventStatus, EventType, EventUpdate, GapReason, RegionImpact, ResourceId,
-    ResourceState, ServiceImpact, Snapshot, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId, TransitionKind,
+    AvailabilityState, Customer, EventContent, EventStatus, EventType, EventUpdate, GapReason, RegionImpact,
+    ResourceId, ResourceState, ServiceImpact, Snapshot, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId,
+    TransitionKind,
 };
 use health_monitor::poll::diff::diff;
 use proptest::prelude::*;
@@ -118,7 +119,10 @@ fn reading() -> impl Strategy<Value = Reading> {
     let one = |n: u128| {
         (proptest::option::of(events_reading()), proptest::option::of(resources_reading(subscription(n)))).prop_map(
             move |(events, resources)| {
-                (subscription(n), SubscriptionReading { events, resources, machines: Vec::new(), details_refused: false })
+                (
+                    subscription(n),
+                    SubscriptionReading { events, resources, machines: Vec::new(), details_refused: false },
+                )
             },
         )
     };
