@@ -17,6 +17,9 @@ use crate::model::{AccessTier, ClientId, ObjectId, SubscriptionId, TenantId, Tim
 /// Permission checks in flight at once.
 const CHECKS: usize = 8;
 
+/// No further permission check begins after this long: with many subscriptions or a busy Azure the grant will tell instead.
+const CHECK_PATIENCE: Duration = Duration::from_secs(8);
+
 /// How long the page waits for our service principal to be known in the tenant; the grant waits longer.
 const PRINCIPAL_PATIENCE: Duration = Duration::from_secs(6);
 
@@ -173,10 +176,11 @@ async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -
     };
     let own: Vec<_> =
         seen.subscriptions.into_iter().filter(|one| one.tenant == person.tenant && invited(one.id)).collect();
+    let deadline = app.clock.now() + CHECK_PATIENCE;
     let check = |one: azure::SeenSubscription| {
         let (app, token) = (Arc::clone(app), granted.access.clone());
         async move {
-            let standing = standing(&app, one.id, one.state, &token).await;
+            let standing = standing(&app, one.id, one.state, &token, deadline).await;
             Offer { id: one.id, name: one.name, standing }
         }
     };
@@ -212,10 +216,19 @@ async fn principal(app: &App, tenant: TenantId) -> Option<ObjectId> {
 }
 
 /// Whether a subscription can be chosen. Where the permission check itself fails, the grant will tell.
-async fn standing(app: &App, id: SubscriptionId, state: SubscriptionState, token: &AccessToken) -> Standing {
+async fn standing(
+    app: &App,
+    id: SubscriptionId,
+    state: SubscriptionState,
+    token: &AccessToken,
+    deadline: Timestamp,
+) -> Standing {
     use SubscriptionState as State;
     if !matches!(state, State::Enabled | State::Warned | State::PastDue) {
         return Standing::NotUsable(state);
+    }
+    if app.clock.now() > deadline {
+        return Standing::Offered;
     }
     match app.azure.may_assign_roles(id, token).await {
         Ok(true) => Standing::Offered,

@@ -224,6 +224,33 @@ mod tests {
         assert!(!format!("{ticket:?}").contains(&URL_SAFE_NO_PAD.encode(ticket.key)));
     }
 
+    fn app() -> Arc<App> {
+        let id = "00000000-0000-4000-8000-000000000001";
+        let settings = crate::settings::Settings::from_lookup(crate::settings::Door::Standalone, |name| {
+            Some(match name {
+                "AZURE_TENANT_ID" | "AZURE_CLIENT_ID" => id.to_owned(),
+                "AZURE_CLIENT_SECRET" => "secret".to_owned(),
+                "SESSION_KEYS" => "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned(),
+                _ => return None,
+            })
+        });
+        let outside = crate::outside::Outside::real(Arc::new(crate::store::Memory::default())).expect("a client");
+        App::new(settings.expect("good settings"), outside)
+    }
+
+    #[tokio::test]
+    async fn of_two_who_opened_the_same_session_one_moves_it_on() {
+        let app = app();
+        let ticket = begin(&app, &Phase::Redeeming).await.expect("begun");
+        let cookie = ticket.cookie(&app.settings.session_keys).expect("a key");
+        let one = resume(&app, Some(&cookie)).await.expect("opened");
+        let two = resume(&app, Some(&cookie)).await.expect("opened");
+        assert!(advance(&app, &one, &Phase::Granting).await.is_ok());
+        assert!(matches!(advance(&app, &two, &Phase::Granting).await, Err(Error::Used)));
+        end(&app, &ticket).await;
+        assert!(matches!(resume(&app, Some(&cookie)).await, Err(Error::Used)));
+    }
+
     #[test]
     fn a_sealed_phase_opens_for_its_own_ticket_only() {
         let ticket = ticket();

@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::{diff_access, diff_events, diff_resources, diff_tenant};
-use crate::azure::reading::{Reading, Trouble};
-use crate::model::{Customer, Gap, Snapshot, Source, SourceCoverage, TextHash, Timestamp, Transition, TransitionKind};
+use crate::azure::reading::{Reading, SubscriptionReading, Trouble};
+use crate::model::{
+    Customer, Gap, Snapshot, Source, SourceCoverage, SubscriptionId, TextHash, Timestamp, Transition, TransitionKind,
+};
 
 /// How long passing trouble goes untold: one slow answer of Azure is no news.
 const PASSING_TROUBLE: TimeDelta = TimeDelta::minutes(15);
@@ -24,6 +26,23 @@ pub struct Diff {
     pub new_texts: BTreeSet<TextHash>,
 }
 
+/// What is compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    pub before: &'a Snapshot,
+    pub customer: &'a Customer,
+    pub watched: &'a BTreeSet<SubscriptionId>,
+    pub reading: &'a Reading,
+    pub now: Timestamp,
+}
+
+impl<'a> Inputs<'a> {
+    /// What was read of the subscriptions that are watched.
+    pub fn read(self) -> impl Iterator<Item = (SubscriptionId, &'a SubscriptionReading)> {
+        self.reading.subscriptions.iter().filter(move |(id, _)| self.watched.contains(id)).map(|(id, read)| (*id, read))
+    }
+}
+
 /// Compares what we knew with what was read. What is known of subscriptions that the record no longer has is dropped: their
 /// events are not over by that.
 pub fn diff(before: &Snapshot, customer: &Customer, reading: &Reading, now: Timestamp) -> Diff {
@@ -34,9 +53,10 @@ pub fn diff(before: &Snapshot, customer: &Customer, reading: &Reading, now: Time
     after.unfiled.clear();
     after.coverage.retain(|id, _| watched.contains(id));
 
-    let mut transitions = diff_events::diff(before, &mut after, watched, reading, now);
-    transitions.extend(diff_resources::diff(before, &mut after, watched, reading, now));
-    transitions.extend(coverage(before, &mut after, customer, reading, now));
+    let inputs = Inputs { before, customer, watched, reading, now };
+    let mut transitions = diff_events::diff(inputs, &mut after);
+    transitions.extend(diff_resources::diff(inputs, &mut after));
+    transitions.extend(coverage(inputs, &mut after));
     transitions.extend(diff_access::diff(before, &mut after, customer, reading));
     transitions.extend(diff_tenant::diff(before, &mut after, reading, now));
 
@@ -46,15 +66,10 @@ pub fn diff(before: &Snapshot, customer: &Customer, reading: &Reading, now: Time
 }
 
 /// Notes what was read and what was not.
-fn coverage(
-    before: &Snapshot,
-    after: &mut Snapshot,
-    customer: &Customer,
-    reading: &Reading,
-    now: Timestamp,
-) -> Vec<Transition> {
+fn coverage(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> {
+    let Inputs { before, customer, reading, now, .. } = inputs;
     let mut transitions = Vec::new();
-    for (&id, read) in reading.subscriptions.iter().filter(|(id, _)| customer.subscriptions.contains_key(id)) {
+    for (id, read) in inputs.read() {
         let known = after.coverage.entry(id).or_default();
         if read.details_refused {
             known.details_refused_at = Some(reading.started_at);

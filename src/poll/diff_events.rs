@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use crate::azure::reading::{EventsReading, ObservedEvent, Reading};
+use super::diff::Inputs;
+use crate::azure::reading::{EventsReading, ObservedEvent};
 use crate::model::{
     EventChange, EventContent, EventRecord, EventUpdate, MergedEvent, Observation, Snapshot, SubscriptionId,
     TenantEvent, TextHash, Timestamp, TrackingId, Transition, TransitionKind,
@@ -15,14 +16,9 @@ const KEEP_UNLISTED: TimeDelta = TimeDelta::days(45);
 /// An event that is over for longer than this when first seen is history, not news.
 const OLD_NEWS: TimeDelta = TimeDelta::days(3);
 
-pub(super) fn diff(
-    before: &Snapshot,
-    after: &mut Snapshot,
-    watched: &BTreeSet<SubscriptionId>,
-    reading: &Reading,
-    now: Timestamp,
-) -> Vec<Transition> {
-    for (&subscription, read) in reading.subscriptions.iter().filter(|(id, _)| watched.contains(id)) {
+pub(super) fn diff(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> {
+    let Inputs { before, watched, reading, now, .. } = inputs;
+    for (subscription, read) in inputs.read() {
         if let Some(events) = &read.events {
             observe(&mut after.events, subscription, events, reading.started_at);
         }

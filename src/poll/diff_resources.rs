@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::azure::reading::Reading;
+use super::diff::Inputs;
 use crate::model::{
     AvailabilityState, ResourceId, ResourceState, Snapshot, SubscriptionId, Timestamp, Transition, TransitionKind,
 };
@@ -10,16 +10,11 @@ use crate::model::{
 /// Complete listings that must miss a resource before it counts as gone.
 const MISSED_LISTINGS: u32 = 2;
 
-pub(super) fn diff(
-    before: &Snapshot,
-    after: &mut Snapshot,
-    watched: &BTreeSet<SubscriptionId>,
-    reading: &Reading,
-    now: Timestamp,
-) -> Vec<Transition> {
+pub(super) fn diff(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> {
+    let Inputs { before, watched, now, .. } = inputs;
     after.resources.retain(|id, _| id.subscription().is_some_and(|id| watched.contains(&id)));
     let mut transitions = Vec::new();
-    for (&subscription, read) in reading.subscriptions.iter().filter(|(id, _)| watched.contains(id)) {
+    for (subscription, read) in inputs.read() {
         let first_sight =
             before.coverage.get(&subscription).is_none_or(|coverage| coverage.resources.read_at.is_none());
         let mut tell = |kind: TransitionKind, since: Option<Timestamp>| {

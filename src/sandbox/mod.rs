@@ -21,7 +21,7 @@ mod tokens;
 pub mod visitor;
 mod world;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -193,6 +193,19 @@ impl Sandbox {
     /// Forgets the requests so far.
     pub fn forget_requests(&self) {
         self.shared.state().requests.clear();
+    }
+
+    /// The settings that make a program of ours talk to this sandbox as its partner.
+    pub fn settings(&self) -> BTreeMap<&'static str, String> {
+        let (application, secret) = self.change(|world| (world.application.clone(), world.client_secret().to_owned()));
+        BTreeMap::from([
+            ("AZURE_TENANT_ID", application.home.to_string()),
+            ("AZURE_CLIENT_ID", application.client_id.to_string()),
+            ("AZURE_CLIENT_SECRET", secret),
+            ("AZURE_AUTHORITY_HOST", self.authority_host().to_string()),
+            ("AZURE_RESOURCE_MANAGER_URL", self.resource_manager().to_string()),
+            ("PARTNER_NAME", application.publisher),
+        ])
     }
 
     /// Every secret that the sandbox knows or gave out: client secrets, codes, tokens. None of them may show up in a log.

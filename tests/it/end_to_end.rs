@@ -160,24 +160,17 @@ fn world(redirect_uri: String) -> World {
 }
 
 fn settings(sandbox: &Sandbox, base: &str, state: &std::path::Path) -> BTreeMap<String, String> {
-    let (tenant, client, secret) =
-        sandbox.change(|world| (world.application.home, world.application.client_id, world.client_secret().to_owned()));
-    let pairs = [
-        ("AZURE_TENANT_ID", tenant.to_string()),
-        ("AZURE_CLIENT_ID", client.to_string()),
-        ("AZURE_CLIENT_SECRET", secret),
-        ("AZURE_AUTHORITY_HOST", sandbox.authority_host().to_string()),
-        ("AZURE_RESOURCE_MANAGER_URL", sandbox.resource_manager().to_string()),
+    let mut values = sandbox.settings();
+    values.extend([
         ("PUBLIC_BASE_URL", base.to_owned()),
-        ("PARTNER_NAME", "Fabrikam Managed Services".to_owned()),
         ("STATE_STORE_URL", format!("file:{}", state.display())),
         ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
         ("POLL_SCHEDULE", "0 * * * * *".to_owned()),
         ("PARTNER_API_KEYS", KEYS.to_owned()),
         ("ONBOARDING", "open".to_owned()),
         ("RUST_LOG", "debug".to_owned()),
-    ];
-    pairs.map(|(name, value)| (name.to_owned(), value)).into()
+    ]);
+    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -222,6 +222,22 @@ async fn of_two_tenants_with_the_same_invite_the_first_to_grant_comes_in() {
 }
 
 #[tokio::test]
+async fn an_invite_with_something_left_to_grant_stays_open_for_its_tenant_only() {
+    let case = Case::start_in(&[("ONBOARDING", "invite")], |_, _| {}).await;
+    let expires = case.app.clock.time() + TimeDelta::days(7);
+    let (id, link) = consent::invite::create(&case.app.app, "Contoso", None, expires).await.expect("an invite");
+    case.app.sandbox.change(|world| world.arm.principal_not_found = 1000);
+    let refused = case.app.visitor().onboard(&link, &case.upn, Choice::All).await.expect("all pages");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let store = &case.app.app.store;
+    let invite = store.read::<Invite>(&Key::Invite(id)).await.expect("a readable store").expect("the invite").value;
+    assert_eq!((invite.tenant_id, invite.used), (Some(case.tenant), None));
+    case.app.sandbox.change(|world| world.arm.principal_not_found = 0);
+    let done = case.app.visitor().onboard(&link, &case.upn, Choice::All).await.expect("all pages");
+    assert_eq!(done.status, 200, "{}", done.text());
+}
+
+#[tokio::test]
 async fn a_second_onboarding_adds_to_the_record_and_keeps_what_others_wrote() {
     let case = Case::start_in(&[], |world, tenant| {
         let owner = world.users.values().find(|user| user.tenant == tenant).expect("the owner").object_id;
@@ -312,6 +328,22 @@ async fn a_role_that_takes_its_time_is_recorded_as_propagating_and_the_page_says
 }
 
 #[tokio::test]
+async fn a_subscription_that_azure_shows_in_another_tenant_is_no_proof() {
+    let case = Case::start().await;
+    let mut visitor = case.app.visitor();
+    let chooser = case.choose(&mut visitor, "/api/consent/start").await;
+    let id = case.subscription.to_string();
+    let moved = serde_json::json!({ "subscriptionId": id, "tenantId": id, "displayName": "Moved", "state": "Enabled" });
+    case.app.sandbox.change(|world| {
+        let fault = health_monitor::sandbox::Fault::status(200).body(moved.to_string(), "application/json");
+        world.fault(fault.method("GET").path(&format!("/subscriptions/{id}")));
+    });
+    visitor.grant(&chooser, Choice::All).await.expect("a page");
+    let customer = case.customer().await.expect("a record");
+    assert_eq!(customer.subscriptions[&case.subscription].access, SubscriptionAccess::Propagating);
+}
+
+#[tokio::test]
 async fn a_role_that_comes_after_some_reads_is_seen_by_the_same_page() {
     let case = Case::start().await;
     case.app.sandbox.change(|world| world.propagation(Duration::ZERO, 2));
@@ -341,6 +373,25 @@ async fn where_azure_wants_a_second_factor_one_more_sign_in_completes_the_grant(
     let done = visitor.grant(&chooser, Choice::All).await.expect("the form");
     assert_eq!(done.status, 200, "{}", done.text());
     assert_eq!(case.assignments().len(), 1);
+}
+
+#[tokio::test]
+async fn a_busy_azure_does_not_keep_the_page_from_a_customer_with_many_subscriptions() {
+    let case = Case::start_in(&[], |world, tenant| {
+        let owner = world.users.values().find(|user| user.tenant == tenant).expect("the owner").object_id;
+        for n in 0..60 {
+            let one = world.subscription(tenant, &format!("Branch {n}"));
+            world.assign(one, owner, Role::Owner);
+        }
+        world.fault(health_monitor::sandbox::Fault::throttled(5).path("/permissions"));
+    })
+    .await;
+    let chooser = case.choose(&mut case.app.visitor(), "/api/consent/start").await;
+    assert_eq!(chooser.status, 200, "{}", chooser.text());
+    let asked = case.app.sandbox.requests().iter().filter(|one| one.path.ends_with("/permissions")).count();
+    assert!((1..=8 * 4).contains(&asked), "{asked} checks, of 8 at once with 4 tries each");
+    let form = chooser.form("/api/consent/grant").expect("the form");
+    assert_eq!(form.named("subscription").filter(|one| !one.disabled).count(), 61, "what was not checked is offered");
 }
 
 #[tokio::test]

@@ -197,6 +197,25 @@ async fn a_flood_of_unknown_keys_becomes_no_flood_of_requests() {
 }
 
 #[tokio::test]
+async fn a_subscription_of_another_tenant_is_not_offered_however_visible_it_is() {
+    let case = Case::start().await;
+    let foreign = "00000000-0000-4000-8000-00000000f0f0";
+    // As Azure lists delegated subscriptions: with their home tenant.
+    let row = |id: &str, tenant: &str, name: &str| serde_json::json!({ "subscriptionId": id, "tenantId": tenant, "displayName": name, "state": "Enabled" });
+    let own = row(&case.subscription.to_string(), &case.tenant.to_string(), "Production");
+    let listing = serde_json::json!({ "value": [own, row(foreign, foreign, "Delegated")] }).to_string();
+    let fault =
+        Fault::status(200).body(listing, "application/json").host(HostKind::Arm).path("/subscriptions").times(1);
+    case.app.sandbox.change(|world| world.fault(fault));
+    let mut visitor = case.app.visitor();
+    let chooser = case.choose(&mut visitor, "/api/consent/start").await;
+    assert!(chooser.text().contains("Production") && !chooser.text().contains("Delegated"), "{}", chooser.text());
+    let page = visitor.grant(&chooser, Choice::Only(&[foreign.parse().expect("a GUID")])).await.expect("a page");
+    assert_stopped(&page, 400, "That subscription was not on offer");
+    assert!(case.assignments().is_empty());
+}
+
+#[tokio::test]
 async fn an_application_token_of_somebody_else_grants_nothing() {
     let case = Case::start().await;
     case.app.sandbox.change(|world| world.entra.app_token_without_oid = true);

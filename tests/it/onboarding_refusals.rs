@@ -147,6 +147,30 @@ async fn an_invite_for_one_tenant_lets_no_other_in() {
 }
 
 #[tokio::test]
+async fn an_invite_that_ends_during_the_sign_in_ends_it_before_anything_is_read() {
+    let case = Case::start_in(&[("ONBOARDING", "invite")], |_, _| {}).await;
+    let invite = async || {
+        let expires = case.app.clock.time() + TimeDelta::minutes(5);
+        consent::invite::create(&case.app.app, "Contoso", None, expires).await.expect("an invite").1
+    };
+    let listed = || case.app.sandbox.requests().iter().filter(|one| one.path == "/subscriptions").count();
+    let mut late = case.app.visitor();
+    let sign_in = late.open(invite().await).await.expect("the sign-in page");
+    case.app.clock.advance(Duration::from_secs(301));
+    let page = late.sign_in(&sign_in, &case.upn).await.expect("a page");
+    assert_refused(&page, 403, "This invitation has expired");
+    assert_eq!(listed(), 0);
+
+    let link = invite().await;
+    let sign_in = late.open(&link).await.expect("the sign-in page");
+    case.app.visitor().onboard(&link, &case.upn, Choice::All).await.expect("all pages");
+    let before = listed();
+    let page = late.sign_in(&sign_in, &case.upn).await.expect("a page");
+    assert_refused(&page, 403, "This invitation was used");
+    assert_eq!(listed(), before);
+}
+
+#[tokio::test]
 async fn links_that_are_no_links_are_refused_with_words() {
     let case = Case::start().await;
     for query in ["subscriptionId=1", "tenant=a%2Fb", "invite=a&invite=b", "subscriptionId=%00"] {

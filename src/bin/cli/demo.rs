@@ -56,21 +56,15 @@ pub struct SandboxOptions {
 
 /// The settings that make a program of ours talk to a sandbox.
 fn values(sandbox: &Sandbox, base: &str, state: &Path) -> BTreeMap<&'static str, String> {
-    let (tenant, client, secret) =
-        sandbox.change(|world| (world.application.home, world.application.client_id, world.client_secret().to_owned()));
-    BTreeMap::from([
+    let mut values = sandbox.settings();
+    values.extend([
         ("FUNCTIONS_WORKER_RUNTIME", "custom".to_owned()),
-        ("AZURE_TENANT_ID", tenant.to_string()),
-        ("AZURE_CLIENT_ID", client.to_string()),
-        ("AZURE_CLIENT_SECRET", secret),
-        ("AZURE_AUTHORITY_HOST", sandbox.authority_host().to_string()),
-        ("AZURE_RESOURCE_MANAGER_URL", sandbox.resource_manager().to_string()),
         ("PUBLIC_BASE_URL", base.to_owned()),
-        ("PARTNER_NAME", "Fabrikam Managed Services".to_owned()),
         ("STATE_STORE_URL", format!("file:{}", state.join("documents").display())),
         ("POLL_SCHEDULE", POLL_SCHEDULE.to_owned()),
         ("ONBOARDING", "invite".to_owned()),
-    ])
+    ]);
+    values
 }
 
 fn write_settings(values: &BTreeMap<&'static str, String>, state: &Path) -> anyhow::Result<PathBuf> {

@@ -123,26 +123,17 @@ impl TestApp {
         let listener = TcpListener::bind(any).await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
         world.redirect_uri(format!("{base}/api/consent/callback"));
-        let secret = world.client_secret().to_owned();
-        let (tenant, client) = (world.application.home.to_string(), world.application.client_id.to_string());
         let sandbox = Sandbox::start(world, clock.clone()).await.expect("two free ports");
+        let mut values = sandbox.settings();
+        values.extend([
+            ("PUBLIC_BASE_URL", base.clone()),
+            ("STATE_STORE_URL", "memory:".to_owned()),
+            ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
+            ("ONBOARDING", "open".to_owned()),
+        ]);
         let lookup = |name: &str| {
             let own = overrides.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            own.or_else(|| {
-                Some(match name {
-                    "AZURE_TENANT_ID" => tenant.clone(),
-                    "AZURE_CLIENT_ID" => client.clone(),
-                    "AZURE_CLIENT_SECRET" => secret.clone(),
-                    "AZURE_AUTHORITY_HOST" => sandbox.authority_host().to_string(),
-                    "AZURE_RESOURCE_MANAGER_URL" => sandbox.resource_manager().to_string(),
-                    "PUBLIC_BASE_URL" => base.clone(),
-                    "PARTNER_NAME" => "Fabrikam Managed Services".to_owned(),
-                    "STATE_STORE_URL" => "memory:".to_owned(),
-                    "SESSION_KEYS" => "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned(),
-                    "ONBOARDING" => "open".to_owned(),
-                    _ => return None,
-                })
-            })
+            own.or_else(|| values.get(name).cloned())
         };
         let settings = Settings::from_lookup(Door::Standalone, lookup).expect("the settings of the tests are right");
         let outside = Outside {
