@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::azure;
+use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
 use crate::outside::{Clock, Outside, Random};
 use crate::query::TenantCache;
@@ -22,6 +23,8 @@ pub struct App {
     pub store: Store,
     /// Azure, with our application's identity.
     pub azure: azure::Client,
+    /// How often anonymous callers may ask.
+    pub limits: Limits,
     /// Customer records, kept by ETag for answers over all customers.
     pub customers: TenantCache<Customer>,
     /// Snapshots, likewise.
@@ -39,8 +42,10 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&random),
         );
+        let limits = Limits::new(settings.rate_limits, random.as_ref());
         Arc::new(Self {
             settings,
+            limits,
             clock,
             random,
             store: Store::new(backend),

@@ -297,12 +297,12 @@ async fn assign(
         Ok(assigned) => {
             tracing::info!(
                 tenant.id = %tenant, subscription.id = %subscription, principal.id = %principal,
-                role_assignment.id = assigned.id, role = azure::role_name(Some(grant.role)), adopted = assigned.adopted, "granted a role"
+                role_assignment.id = assigned.id, adopted = assigned.adopted, "granted {}", azure::role_name(Some(grant.role))
             );
             Ok(assigned)
         }
         Err(error) => {
-            tracing::warn!(tenant.id = %tenant, subscription.id = %subscription, %error, role = azure::role_name(Some(grant.role)), "could not grant a role");
+            tracing::warn!(tenant.id = %tenant, subscription.id = %subscription, %error, "could not grant {}", azure::role_name(Some(grant.role)));
             Err(GrantRefusal::of(&error))
         }
     }

@@ -42,6 +42,12 @@ impl StartQuery {
         }
         Ok(Self { entry })
     }
+
+    /// True when Azure must be asked whose tenant it is about.
+    pub fn looks_up(&self) -> bool {
+        let names_a_domain = |tenant: &String| tenant.parse::<TenantId>().is_err();
+        self.entry.subscription.is_some() || self.entry.tenant.as_ref().is_some_and(names_a_domain)
+    }
 }
 
 /// Begins a session and gives the address of Entra's sign-in page.

@@ -1,6 +1,13 @@
 //! Azure CLI lines for people who grant or take back without our pages. Ids only, never names: nothing needs quoting.
 
+use maud::{Markup, html};
+
 use crate::model::{ClientId, ObjectId, SubscriptionId};
+
+/// Command lines, each by itself however narrow the page is.
+pub(super) fn block(lines: &str) -> Markup {
+    html! { pre { @for line in lines.lines() { code { (line) } "\n" } } }
+}
 
 /// The line that grants Reader on one subscription.
 pub(super) fn grant(principal: Option<ObjectId>, client_id: ClientId, subscription: &SubscriptionId) -> String {

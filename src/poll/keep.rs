@@ -34,6 +34,21 @@ pub(super) async fn texts(
     futures_util::stream::iter(writes).buffer_unordered(IN_FLIGHT).try_collect().await
 }
 
+/// Stores those of the texts that are not there.
+pub(super) async fn missing_texts(
+    app: &App,
+    new: &BTreeSet<TextHash>,
+    texts: &BTreeMap<TextHash, String>,
+) -> Result<(), store::Error> {
+    let mut missing = BTreeSet::new();
+    for hash in new {
+        if app.store.read_bytes(&Key::Text(hash.clone())).await?.is_none() {
+            missing.insert(hash.clone());
+        }
+    }
+    self::texts(app, &missing, texts).await
+}
+
 /// Replaces the snapshot that the poll began with.
 pub(super) async fn snapshot(
     app: &App,

@@ -137,7 +137,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         }
         keep::file(app, tenant, diff.after.unfiled.values()).await?;
         // Once more: whoever erased a customer meanwhile may have found nobody who refers to these.
-        keep::texts(app, &diff.new_texts, &reading.texts).await?;
+        keep::missing_texts(app, &diff.new_texts, &reading.texts).await?;
         keep::record(app, tenant, |customer| {
             diff_access::record(customer, &diff.after, reading.principal, app.clock.now())
         })

@@ -18,7 +18,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    fn fault(&mut self, name: &str, found: impl Into<String>, expected: impl Into<String>) {
+    pub(super) fn fault(&mut self, name: &str, found: impl Into<String>, expected: impl Into<String>) {
         self.faults.push(Fault { name: name.to_owned(), found: found.into(), expected: expected.into() });
     }
 
