@@ -23,7 +23,7 @@ pub use ids::{
 pub use invite::{Invite, InviteUse};
 pub use resource::{AvailabilityState, ResourceState};
 pub use scope::Scope;
-pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, SubscriptionCoverage, TenantEvent};
+pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};
 pub use transition::{EventChange, Timeline, Transition, TransitionKind};
 
 /// A moment, UTC.

@@ -1,11 +1,11 @@
 //! The snapshot: what we know of one customer now, and how well we know it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessTrouble, EventContent, EventRecord, ResourceId, ResourceState, SubscriptionId, TenantId, Timestamp,
+    AccessTrouble, EventContent, EventRecord, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash, Timestamp,
     TrackingId, Transition, TransitionId,
 };
 
@@ -41,6 +41,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Every text that it refers to.
+    pub fn texts(&self) -> BTreeSet<&TextHash> {
+        let of_tenant = self.tenant_events.values().map(|event| &event.content);
+        let of_subscriptions = self.events.values().flat_map(|record| record.contents.values());
+        of_subscriptions.chain(of_tenant).flat_map(EventContent::texts).collect()
+    }
+
     /// The snapshot of a customer that was never polled.
     pub fn empty(tenant_id: TenantId, now: Timestamp) -> Self {
         Self {
@@ -95,9 +102,24 @@ pub struct SubscriptionCoverage {
     /// Refusals in a row that concern our access. None: the latest reading was let in, or it was never asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<AccessTrouble>,
+    /// What Azure says about the subscription's own state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateSeen>,
     /// When Azure last refused the text of a withheld event: it is not asked again at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details_refused_at: Option<Timestamp>,
+}
+
+/// The state of a subscription as Azure says it, such as `Enabled` or `Disabled`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateSeen {
+    /// What was told.
+    pub told: String,
+    /// What was said last.
+    pub seen: String,
+    /// Since when it is said.
+    pub since: Timestamp,
 }
 
 impl SubscriptionCoverage {
@@ -223,6 +245,6 @@ impl GapReason {
 
     /// True for trouble that usually goes away by itself.
     pub fn is_passing(self) -> bool {
-        matches!(self, Self::Throttled | Self::AzureUnavailable | Self::Unreadable | Self::Partial)
+        matches!(self, Self::Propagating | Self::Throttled | Self::AzureUnavailable | Self::Unreadable | Self::Partial)
     }
 }
