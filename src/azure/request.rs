@@ -153,7 +153,7 @@ impl Client {
     }
 
     /// A fresh id for one request.
-    fn request_id(&self) -> Uuid {
+    pub(super) fn request_id(&self) -> Uuid {
         let mut bytes = [0; 16];
         self.random.fill(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()

@@ -98,6 +98,9 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "left-over documents could not be removed");
             }
+            if let Err(error) = poll::credential::warn_of_expiry(app).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");
+            }
             let planned = poll::plan(app).await?;
             let summary = format!("{} customers are due", planned.len());
             let messages = planned.iter().map(|message| (POLLS, text(message))).collect();

@@ -1,5 +1,6 @@
 //! Reading health on a timer: plan who is due, read, compare, keep. Done twice, it gives the same.
 
+pub mod credential;
 pub mod diff;
 mod diff_access;
 mod diff_events;

@@ -94,6 +94,8 @@ pub struct EntraSwitches {
     pub app_token_without_oid: bool,
     /// Puts another object id into app-only tokens.
     pub app_token_oid: Option<ObjectId>,
+    /// The token endpoint refuses the application itself with this AADSTS code.
+    pub client_refused: Option<u32>,
     /// Adds `refresh_in` to app-only token answers.
     pub refresh_in: Option<Duration>,
 }
@@ -108,6 +110,7 @@ impl Default for EntraSwitches {
             access_token_life: Duration::from_secs(4799),
             app_token_without_oid: false,
             app_token_oid: None,
+            client_refused: None,
             refresh_in: None,
         }
     }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::authorization::{Delegation, Role, RoleAssignment};
 use super::event::Event;
 use super::faults::Fault;
+use super::registration::{ManagedIdentity, Registration};
 use super::resource::Resource;
 use super::script::Script;
 use super::switches::{ArmSwitches, EntraSwitches, GraphSwitches, HealthSwitches};
@@ -53,6 +54,8 @@ pub struct World {
     pub health: HealthSwitches,
     /// How Resource Graph behaves.
     pub graph: GraphSwitches,
+    /// The managed identity of the partner's app.
+    pub managed_identity: ManagedIdentity,
     /// Faults on order, first match wins.
     pub faults: Vec<Fault>,
     pub(super) script: Script,
@@ -75,6 +78,8 @@ pub struct Application {
     pub secrets: Vec<ClientSecret>,
     /// Registered redirect URIs, compared exactly (the port of `http://localhost` is ignored).
     pub redirect_uris: Vec<String>,
+    /// The rest of the registration, as Graph shows it.
+    pub registration: Registration,
 }
 
 /// A client secret.
@@ -187,6 +192,14 @@ impl World {
             home: Uuid::nil().into(),
             secrets: Vec::new(),
             redirect_uris: Vec::new(),
+            registration: Registration::right(Uuid::nil(), "Azure Health Partner Monitor"),
+        };
+        let managed_identity = ManagedIdentity {
+            client_id: Uuid::nil(),
+            principal_id: Uuid::nil().into(),
+            header: String::new(),
+            assigned: true,
+            token_life: Duration::from_secs(24 * 3600),
         };
         let mut world = Self {
             seed,
@@ -204,6 +217,7 @@ impl World {
             arm: ArmSwitches::default(),
             health: HealthSwitches::default(),
             graph: GraphSwitches::default(),
+            managed_identity,
             faults: Vec::new(),
             script: Script::default(),
             now,
@@ -212,6 +226,10 @@ impl World {
         world.application.client_id = world.id("application").into();
         world.application.secrets =
             vec![ClientSecret { value: format!("sandbox~{}", world.id("secret").simple()), expires_at: None }];
+        world.application.registration.object_id = world.id("registration");
+        world.managed_identity.client_id = world.id("managed-identity");
+        world.managed_identity.principal_id = world.id("managed-identity-principal").into();
+        world.managed_identity.header = format!("sandbox-identity-{}", world.id("identity-header").simple());
         let publisher = world.application.publisher.clone();
         world.application.home = world.tenant(&publisher);
         let home = world.application.home;

@@ -19,6 +19,8 @@ pub enum Key {
     Text(TextHash),
     /// The transitions of one customer and month.
     Timeline(TenantId, Month),
+    /// The transitions of the partner himself in one month, such as of his credential.
+    PartnerTimeline(Month),
 }
 
 /// A calendar month, UTC, as `yyyy-mm`.
@@ -66,6 +68,7 @@ impl Key {
             Self::Session(id) => format!("sessions/{}.bin", segment(id)),
             Self::Health(tenant) => format!("health/{tenant}.json"),
             Self::Text(hash) => format!("texts/{}.html", segment(hash.as_str())),
+            Self::PartnerTimeline(month) => format!("timeline/partner/{}.json", month.0),
             Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),
         }
     }

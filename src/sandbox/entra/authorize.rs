@@ -50,7 +50,8 @@ fn read_sign_in(world: &World, request: &Request, segment: &str) -> Result<SignI
     let Some(client_id) = param("client_id") else {
         return here(900_144, "The request body must contain the following parameter: 'client_id'.");
     };
-    if !client_id.eq_ignore_ascii_case(&world.application.client_id.to_string()) {
+    let registered = world.application.registration.exists;
+    if !registered || !client_id.eq_ignore_ascii_case(&world.application.client_id.to_string()) {
         return here(700_016, "Application with this identifier was not found in the directory.");
     }
     let Some(redirect_uri) = param("redirect_uri") else {

@@ -2,6 +2,7 @@
 
 mod admin_consent;
 mod authorize;
+mod client;
 mod id_token;
 mod token;
 

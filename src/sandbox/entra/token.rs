@@ -11,6 +11,7 @@ use super::super::tokens::challenge_of;
 use super::super::world::{User, World};
 use super::super::{Shared, State};
 use super::authorize::segment_key;
+use super::client;
 use super::id_token::id_token;
 use super::{Refused, Segment, arm_audience, identity_only, refused_body};
 use crate::model::TenantId;
@@ -47,7 +48,8 @@ fn issue(
     let place = Segment::of(&state.world, segment).ok_or_else(|| {
         Refused::new(400, "invalid_request", 90_002, format!("Tenant '{segment}' not found. Check the tenant ID."))
     })?;
-    authenticate_client(&state.world, request, &form)?;
+    let endpoint = format!("{authority}/{}/oauth2/v2.0/token", segment_key(place, segment));
+    client::authenticate(shared, state, request, &form, &endpoint)?;
     let grant_type = required(&form, "grant_type")?;
     let place_of_order = if grant_type == "client_credentials" { RefusedAt::AppToken } else { RefusedAt::Redemption };
     if let Some(refused) = Refused::ordered(&state.world, place_of_order) {
@@ -70,51 +72,11 @@ fn issue(
     }
 }
 
-fn required<'a>(form: &'a [(String, String)], name: &str) -> Result<&'a str, Refused> {
+pub(super) fn required<'a>(form: &'a [(String, String)], name: &str) -> Result<&'a str, Refused> {
     field(form, name).filter(|value| !value.is_empty()).ok_or_else(|| {
         let text = format!("The request body must contain the following parameter: '{name}'.");
         Refused::new(400, "invalid_request", 900_144, text)
     })
-}
-
-/// Client id and secret, from the form or HTTP Basic.
-fn authenticate_client(world: &World, request: &Request, form: &[(String, String)]) -> Result<(), Refused> {
-    use base64::Engine as _;
-    let unauthorized = |code, text: &str| Err(Refused::new(401, "invalid_client", code, text));
-    let decode = |text: &str| {
-        let joined = format!("v={text}");
-        url::form_urlencoded::parse(joined.as_bytes()).next().map(|(_, value)| value.into_owned())
-    };
-    let basic = request.header("authorization").and_then(|value| value.strip_prefix("Basic ")).and_then(|value| {
-        let text = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(value).ok()?).ok()?;
-        let (id, secret) = text.split_once(':')?;
-        Some((decode(id)?, decode(secret)?))
-    });
-    let (id, secret) = match basic {
-        Some((id, secret)) => (id, Some(secret)),
-        None => (required(form, "client_id")?.to_owned(), field(form, "client_secret").map(str::to_owned)),
-    };
-    if !id.eq_ignore_ascii_case(&world.application.client_id.to_string()) {
-        let text = format!("Application with identifier '{id}' was not found in the directory.");
-        return Err(Refused::new(400, "unauthorized_client", 700_016, text));
-    }
-    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else {
-        return unauthorized(
-            7_000_218,
-            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-        );
-    };
-    let now = world.now();
-    match world.application.secrets.iter().find(|known| known.value == secret) {
-        None => unauthorized(
-            7_000_215,
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID.",
-        ),
-        Some(known) if known.expires_at.is_some_and(|end| end <= now) => {
-            unauthorized(7_000_222, "The provided client secret keys for the app are expired.")
-        }
-        Some(_) => Ok(()),
-    }
 }
 
 fn redeem(
@@ -245,6 +207,7 @@ fn for_application(
     }
     Ok(body)
 }
+
 fn user_claims(world: &World, user: &User, audience: &str, mfa: bool) -> Value {
     let now = world.now().timestamp();
     let issuer = format!("https://sts.windows.net/{}/", user.tenant);
