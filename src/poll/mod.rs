@@ -167,7 +167,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
 /// when Azure would not say, which the reading finds too.
 async fn list(app: &App, customer: &Customer) -> Result<BTreeSet<SubscriptionId>, Error> {
     let tenant = customer.tenant_id;
-    let seen = match app.azure.app_token(token_tenant(customer)).await {
+    let seen = match app.azure.app_token(customer.token_tenant()).await {
         Ok(token) => app.azure.subscriptions(&token).await,
         Err(error) => Err(error),
     };
