@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::azure;
+use crate::consent::lighthouse::LastDiscovery;
+use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
 use crate::outside::{Clock, Outside, Random};
 use crate::query::TenantCache;
@@ -22,10 +24,14 @@ pub struct App {
     pub store: Store,
     /// Azure, with our application's identity.
     pub azure: azure::Client,
+    /// How often anonymous callers may ask.
+    pub limits: Limits,
     /// Customer records, kept by ETag for answers over all customers.
     pub customers: TenantCache<Customer>,
     /// Snapshots, likewise.
     pub snapshots: TenantCache<Snapshot>,
+    /// When this process last looked for delegations.
+    pub last_discovery: LastDiscovery,
 }
 
 impl App {
@@ -39,14 +45,17 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&random),
         );
+        let limits = Limits::new(settings.rate_limits, random.as_ref());
         Arc::new(Self {
             settings,
+            limits,
             clock,
             random,
             store: Store::new(backend),
             azure,
             customers: TenantCache::new(Folder::Customers, Key::Customer),
             snapshots: TenantCache::new(Folder::Health, Key::Health),
+            last_discovery: LastDiscovery::default(),
         })
     }
 }

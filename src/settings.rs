@@ -5,6 +5,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod unregistered;
+mod web;
 
 use std::fmt;
 
@@ -51,6 +52,12 @@ pub struct Settings {
     pub onboarding: Onboarding,
     /// The partner's name on the pages that customers see (`PARTNER_NAME`).
     pub partner_name: String,
+    /// His logo, as a `data:` address (`PARTNER_LOGO`).
+    pub partner_logo: Option<String>,
+    /// How often anonymous callers may ask (`RATE_LIMITS`).
+    pub rate_limits: RateLimits,
+    /// By what they are told apart (`CLIENT_ADDRESS_HEADER`).
+    pub caller: Caller,
     /// What AWS gives us; only through the Lambda door.
     pub aws: Option<Aws>,
 }
@@ -140,6 +147,28 @@ pub enum Onboarding {
     Open,
 }
 
+/// How often anonymous callers may ask, in requests per minute. 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits {
+    /// One caller.
+    pub per_client: u32,
+    /// All of them together, in this process.
+    pub total: u32,
+    /// One caller's requests that make us ask Azure whose subscription or domain something is.
+    pub lookups_per_client: u32,
+    /// Such requests of all together.
+    pub lookups_total: u32,
+}
+
+/// By what anonymous callers are told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// The other end of the connection; on Lambda, the address that AWS names.
+    Connection,
+    /// The last entry of this header: the one that the nearest proxy wrote. Whatever stands before it the caller may have made up.
+    Header(String),
+}
+
 /// A key for sign-in sessions, 32 bytes.
 #[derive(Clone)]
 pub struct SessionKey([u8; 32]);
@@ -215,6 +244,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("MICROSOFT_GRAPH_URL", "https://graph.microsoft.com"),
     ("PUBLIC_BASE_URL", "http://localhost:7071"),
     ("PARTNER_NAME", "Contoso Managed Services"),
+    ("PARTNER_LOGO", ""),
     ("STATE_STORE_URL", "file:./state"),
     ("AzureWebJobsStorage", "UseDevelopmentStorage=true"),
     ("AzureWebJobsStorage__accountName", ""),
@@ -224,6 +254,8 @@ pub const NAMES: &[(&str, &str)] = &[
     ("POLL_SCHEDULE", "0 * * * * *"),
     ("PARTNER_API_KEYS", ""),
     ("ONBOARDING", "invite"),
+    ("RATE_LIMITS", "client=60,total=1200,clientLookups=10,totalLookups=120"),
+    ("CLIENT_ADDRESS_HEADER", ""),
     ("HEALTH_POLL_QUEUE_URL", ""),
     ("LOG_FORMAT", "json"),
     ("RUST_LOG", "info"),
@@ -266,6 +298,9 @@ impl Settings {
         let api_keys = reader.api_keys(door);
         let onboarding = reader.onboarding();
         let partner_name = reader.text("PARTNER_NAME").unwrap_or_else(|| "Your Azure partner".to_owned());
+        let partner_logo = reader.partner_logo();
+        let rate_limits = reader.rate_limits();
+        let caller = reader.caller(door);
         let aws = if door == Door::Lambda { reader.aws() } else { None };
         match (identity, cloud, public_base_url, store, onboarding) {
             (Some(identity), Some(cloud), Some(public_base_url), Some(store), Some(onboarding))
@@ -282,6 +317,9 @@ impl Settings {
                     api_keys,
                     onboarding,
                     partner_name,
+                    partner_logo,
+                    rate_limits,
+                    caller,
                     aws,
                 })
             }
@@ -291,7 +329,12 @@ impl Settings {
 
     /// The redirect URI of the consent flow, as registered with the application.
     pub fn redirect_uri(&self) -> String {
-        self.public_url("/api/consent/callback")
+        self.public_url(CALLBACK)
+    }
+
+    /// The redirect URI of an admin consent, to be registered beside the other.
+    pub fn admin_redirect_uri(&self) -> String {
+        self.public_url(ADMIN_CALLBACK)
     }
 
     /// An address below the public base address. `path` starts with a slash.
@@ -304,6 +347,10 @@ impl Settings {
         self.public_base_url.scheme() == "https"
     }
 }
+
+/// Where Entra sends browsers back to: after a sign-in, and after an admin consent.
+const CALLBACK: &str = "/api/consent/callback";
+const ADMIN_CALLBACK: &str = "/api/consent/admin-callback";
 
 fn public_url(base: &Url, path: &str) -> String {
     format!("{}{path}", base.as_str().trim_end_matches('/'))

@@ -82,6 +82,8 @@ pub struct Refusal {
     pub message: String,
     /// `x-ms-request-id`.
     pub request_id: Option<String>,
+    /// The names of the Azure Policy definitions or assignments that refused: foreign text, capped.
+    pub policies: Vec<String>,
     /// `WWW-Authenticate`, where given.
     pub challenge: Option<String>,
 }
@@ -103,6 +105,12 @@ impl std::fmt::Display for Refusal {
 }
 
 impl Refusal {
+    /// True when the message has one of these words, regardless of case. Chooses wording only, never what is done.
+    pub(crate) fn mentions(&self, words: &[&str]) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        words.iter().any(|word| message.contains(&word.to_ascii_lowercase()))
+    }
+
     /// The claims that a new sign-in must bring, as JSON, where the challenge names some ("Identity, consent and onboarding
     /// contract", 2.8).
     pub(crate) fn claims_challenge(&self) -> Option<String> {
@@ -140,6 +148,7 @@ impl Error {
             Self::TokenRefused(refusal) => refusal.gap_reason(),
             Self::Refused(refusal) => match (refusal.status, refusal.code.as_str()) {
                 (_, "InvalidAuthenticationTokenTenant") => GapReason::SubscriptionMoved,
+                (_, "MissingSubscriptionRegistration") => GapReason::ProviderNotRegistered,
                 (_, "SubscriptionNotFound") | (404, _) => GapReason::SubscriptionNotFound,
                 (401 | 403, _) => GapReason::AccessDenied,
                 _ => GapReason::Unreadable,
@@ -208,8 +217,10 @@ impl EntraRefusal {
 
     /// The tenant has no enabled service principal of ours, or our own credential is bad; else Entra's own trouble.
     fn gap_reason(&self) -> GapReason {
-        const NO_PRINCIPAL: [u32; 4] = [700_016, 7_000_229, 7_000_112, 90_002];
-        if self.has_any(&NO_PRINCIPAL) {
+        const NO_PRINCIPAL: [u32; 3] = [700_016, 7_000_229, 90_002];
+        if self.has_any(&[7_000_112]) {
+            GapReason::ApplicationDisabled
+        } else if self.has_any(&NO_PRINCIPAL) {
             GapReason::ConsentWithdrawn
         } else if self.is_about_our_credential() || self.error == "invalid_client" {
             GapReason::CredentialRefused

@@ -10,6 +10,8 @@ mod convert;
 mod error;
 #[cfg(test)]
 mod examples;
+mod groups;
+mod lighthouse;
 mod oidc;
 mod operator;
 mod principal;
@@ -28,7 +30,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use authority::Authority;
+pub use authority::{Authority, Reach};
 pub(crate) use authority::{Prompt, SignIn};
 pub use certificate::{Certificate, CertificateFault, PublicCertificate, SigningAlgorithm};
 pub use checks::Answered;
@@ -36,11 +38,13 @@ pub use cloud::Cloud;
 pub use error::{EntraRefusal, Error, Refusal};
 pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
+pub(crate) use oidc::Person;
 pub use operator::{Operator, Registered};
 pub use principal::PrincipalFault;
-pub(crate) use roles::{Assigned, ReaderGrant};
-pub(crate) use subscriptions::SeenSubscription;
+pub(crate) use roles::{Assigned, FoundAssignment, READER, ReaderGrant, SECURITY_READER, role_name};
+
 pub use subscriptions::SubscriptionState;
+pub(crate) use subscriptions::{SeenSubscription, SeenTenant};
 
 use crate::model::Timestamp;
 use crate::outside::{Clock, Random};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
+use super::authority::Reach;
 use super::request::{any_case, read_capped, retry_after, transport};
 use super::{AccessToken, Authority, Client, EntraRefusal, Error};
 use crate::model::{TenantId, Timestamp};
@@ -53,8 +54,9 @@ impl Client {
         code: &SecretString,
         verifier: &SecretString,
         redirect_uri: &str,
+        reach: Reach,
     ) -> Result<Granted, Error> {
-        let scope = self.sign_in_scope();
+        let scope = self.sign_in_scope(reach);
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code.expose_secret()),

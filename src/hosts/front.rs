@@ -18,6 +18,7 @@ use warp::reject::{self, Reject, Rejection};
 use warp::reply::Response;
 
 use super::body;
+use super::callers::limited;
 use super::gate::{Asked, Gate, Refusal};
 use crate::api::problem::Problem;
 use crate::app::App;
@@ -30,12 +31,31 @@ const DEADLINE: Duration = Duration::from_secs(200);
 /// Every public route. Never rejects. Without a gate the host in front has checked route, method and key.
 pub(super) fn front(app: &Arc<App>, gate: Option<Gate>) -> BoxedFilter<(Response,)> {
     let routes = api::routes(Arc::clone(app)).or(pages::routes(Arc::clone(app))).unify();
-    let routes = each_by_itself(routes.recover(answer).unify().boxed(), DEADLINE);
+    let routes = limited(app, each_by_itself(routes.recover(answer).unify().boxed(), DEADLINE));
     let gated = match gate {
         Some(gate) => pass(gate).and(routes).boxed(),
         None => routes,
     };
-    gated.recover(answer).unify().with(warp::log::custom(log)).map(warp::Reply::into_response).boxed()
+    let answered = for_people(app, gated.recover(answer).unify().boxed());
+    answered.with(warp::log::custom(log)).map(warp::Reply::into_response).boxed()
+}
+
+/// Where people look, problems are pages.
+fn for_people(app: &Arc<App>, routes: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
+    let app = Arc::clone(app);
+    warp::path::full()
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::headers_cloned())
+        .and(routes)
+        .map(move |path: FullPath, query: String, headers: HeaderMap, response: Response| {
+            let kind = response.headers().get(header::CONTENT_TYPE);
+            let is_problem = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
+            match is_problem && pages::are_at(path.as_str()) {
+                true => pages::of_problem(&app, &query, &headers, &response),
+                false => response,
+            }
+        })
+        .boxed()
 }
 
 /// Runs each call as a task of its own: one that panics or takes too long is answered like any other, and one whose caller

@@ -17,6 +17,7 @@ use warp::http::{HeaderValue, StatusCode, Uri, header};
 use warp::reply::Response;
 
 use self::event::{Event, Record};
+use super::callers::{self, Peer};
 use super::front::front;
 use super::gate::Gate;
 use super::sqs;
@@ -159,8 +160,17 @@ impl Lambda {
     }
 }
 
-/// The request as the routes know it: without the stage in its path, and with the length of its body.
+/// The request as the routes know it: without the stage in its path, with the length of its body, and from whom it is.
 fn plain(mut request: lambda_http::Request) -> lambda_http::Request {
+    let source = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
+        Some(RequestContext::ApiGatewayV1(context)) => context.identity.source_ip.clone(),
+        // A load balancer names the caller only there, after whatever he wrote himself.
+        _ => request.headers().get("x-forwarded-for").and_then(|value| Some(value.to_str().ok()?.to_owned())),
+    };
+    if let Some(address) = source.as_deref().and_then(callers::last) {
+        request.extensions_mut().insert(Peer(address));
+    }
     let stage = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.stage.clone(),
         Some(RequestContext::ApiGatewayV1(context)) => context.stage.clone(),

@@ -1,6 +1,7 @@
 //! How work arrives: the Functions host, AWS Lambda, or this process's own timer and queues. What is done is the same.
 
 mod body;
+mod callers;
 mod front;
 pub mod functions;
 pub mod gate;

@@ -6,92 +6,218 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::commands;
-use super::layout::{Page, Tone, answer, href};
-use crate::app::App;
-use crate::azure::SubscriptionState;
-use crate::consent::{Choice, Choices, GrantRefusal, Granted, Outcome, Standing};
-use crate::model::SubscriptionAccess;
+use super::layout::{Page, Tone, View, answer, href};
+use super::{messages, ways};
+use crate::consent::{Choice, Choices, Elsewhere, Entry, GrantRefusal, Granted, Outcome, Standing};
+use crate::model::{AccessTier, ManagementGroupId, Scope, SubscriptionAccess};
 
 /// The page on which the person chooses. `notice`: what was wrong with the form that he sent.
-pub(super) fn choose(app: &App, choices: &Choices, notice: Option<&str>) -> Response {
-    let partner = &app.settings.partner_name;
-    let offered = choices.choices.iter().filter(|choice| choice.offer.standing == Standing::Offered).count();
-    let unticked = choices.choices.iter().any(|choice| choice.offer.standing == Standing::Offered && !choice.ticked);
+pub(super) fn choose(view: &View<'_>, choices: &Choices, notice: Option<&str>) -> Response {
+    let (app, text, partner) = (view.app, &view.text.choose, view.partner());
+    let more = &view.text.ways.list;
     let body = html! {
-        p.lead {
-            "You are signed in as " strong { (choices.person) } " in "
-            (tenant(choices.tenant_name.as_deref(), &choices.tenant.to_string())) "."
-        }
-        p.soft {
-            "Nothing has been granted yet. "
-            a href=(href(app, &choices.entry.start_path())) { "Use another account" }
-        }
-        @if let Some(notice) = notice { p.alert role="alert" { (notice) } }
-        @if let Some(id) = choices.not_seen {
-            p.alert {
-                "The link you followed is about the subscription " code { (id) } ", which this account does not see in this "
-                "organisation. You can choose others, or use another account."
+        @if let Some(notice) = notice {
+            // What reads the page aloud begins here, and so does the keyboard.
+            div.alert.bad role="alert" tabindex="-1" autofocus {
+                p { strong { (view.text.frame.problem) } }
+                p { a href="#subscriptions" { (notice) } }
             }
         }
-        h2 { "What you grant" }
+        p.lead { ((text.signed_in)(&choices.person, &tenant(text, choices))) }
+        p.soft { (text.nothing_yet) " " a href=(href(app, &choices.entry.start_path())) { (text.other_account) } }
+        @if choices.stepped_up { p.alert { (more.stepped_up) } }
+        @if let Some(id) = choices.not_seen { p.alert { ((text.not_seen)(id)) } }
+        h2 { (text.what) }
         dl {
-            div { dt { "To whom" } dd { strong { (partner) } ", through its application" } }
-            div { dt { "Application" } dd { code { (choices.client_id) } " " small { "(client id)" } } }
-            div { dt { "In your tenant" } dd {
+            div { dt { (text.to_whom) } dd { ((text.through)(partner)) } }
+            div { dt { (text.application) } dd { code { (choices.client_id) } " " small { (text.client_id) } } }
+            div { dt { (text.in_tenant) } dd {
                 @match choices.principal {
-                    Some(principal) => { code { (principal) } " " small { "(service principal)" } }
-                    None => small { "The service principal is being created; it is shown when you have granted." },
+                    Some(principal) => { code { (principal) } " " small { (text.service_principal) } }
+                    None => small { (text.principal_later) },
                 }
             } }
-            div { dt { "Role" } dd {
-                strong { "Reader" } ", on each whole subscription that you tick. It can see resources, settings and their "
-                "health. It cannot change anything, and it cannot read keys, passwords or the data inside your resources."
-            } }
-            div { dt { "For how long" } dd { "Until you take it back." } }
-            div { dt { "Your sign-in" } dd {
-                "Serves for this page only: to list your subscriptions and to make the role assignments that you confirm. "
-                "It is dropped right after, at the latest at " (choices.expires_at.format("%H:%M")) " UTC, and never stored openly."
-            } }
+            div { dt { (text.role) } dd { ((text.reader)()) } }
+            div { dt { (text.how_long) } dd { (text.until) } }
+            div { dt { (text.sign_in) } dd { ((text.sign_in_use)(&choices.expires_at.format("%H:%M").to_string())) } }
         }
         form method="post" action=(href(app, "/api/consent/grant")) {
             input type="hidden" name="csrf" value=(choices.csrf.expose_secret());
-            fieldset {
-                legend { "Your subscriptions" }
-                @if offered > 1 && unticked {
-                    p { a href=(href(app, "/api/consent/callback?step=choose&all=1")) { "Tick all " (offered) } }
-                }
-                ul.rows { @for choice in &choices.choices { li { (row(choice)) } } }
-                @if choices.incomplete {
-                    p.alert { "Azure did not give the whole list. If one is missing here, sign in again later." }
-                }
+            input type="hidden" name="shownSearch" value=(choices.shown.search);
+            input type="hidden" name="shownPage" value=(choices.shown.page + 1);
+            fieldset id="subscriptions" {
+                legend { h2 { (text.subscriptions) } }
+                (find(view, choices))
+                ul.rows { @for choice in &choices.choices { li { (row(view, choice)) } } }
+                @if choices.choices.is_empty() { p.soft { ((more.nothing_found)(&choices.shown.search)) } }
+                (leaf(view, choices))
+                @if choices.incomplete { p.alert { (text.incomplete) } }
             }
-            div.actions { button type="submit" { "Grant Reader to " (partner) } span.soft { "or close this page to grant nothing" } }
+            (tiers(view, choices))
+            (groups(view, choices))
+            div.actions {
+                button type="submit" name="action" value="grant" { ((text.grant)(partner)) }
+                span.soft { (text.or_close) }
+            }
         }
+        (lacking(view, choices))
+        (elsewhere(view, &choices.entry, &choices.elsewhere))
+        (ways::link(view, &choices.entry))
         details {
-            summary { "How to take it back" }
-            p {
-                "In the Azure portal: Subscriptions, the subscription, Access control (IAM), Role assignments; remove the "
-                "application's Reader role. Deleting the application under Enterprise applications in Microsoft Entra ends all "
-                "access at once. Or with the Azure CLI:"
-            }
-            pre { code { (commands::take_back(choices.principal)) } }
+            summary { (view.text.frame.take_back) }
+            p { (text.how_back) }
+            (commands::block(&commands::take_back(choices.principal)))
         }
     };
     let status = if notice.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    let title = format!("Let {partner} watch the health of your Azure subscriptions");
-    answer(app, Page { status, title: &title, tone: Tone::Neutral, body })
+    answer(view, Page { status, title: &(text.title)(partner), tone: Tone::Neutral, body })
 }
 
-fn tenant(name: Option<&str>, id: &str) -> Markup {
+fn tenant(text: &messages::Choose, choices: &Choices) -> Markup {
+    let id = choices.tenant.to_string();
+    match &choices.tenant_name {
+        Some(name) => html! { strong { (name) } " (" span.id { (id) } ")" },
+        None => (text.tenant)(&id),
+    }
+}
+
+/// From this many subscriptions on, people search.
+const SEARCHED_FROM: usize = 10;
+
+/// The search, first in the form: the Enter key in its field presses the first button. And ticks for everything that matches.
+fn find(view: &View<'_>, choices: &Choices) -> Markup {
+    let (text, more) = (&view.text.choose, &view.text.ways.list);
     html! {
-        @match name {
-            Some(name) => { strong { (name) } " (" span.id { (id) } ")" }
-            None => { "the organisation " span.id { (id) } }
+        @if choices.total >= SEARCHED_FROM {
+            div.find {
+                label for="q" { (more.search) }
+                input.wide type="search" id="q" name="q" value=(choices.shown.search) autocomplete="off";
+                button.plain type="submit" name="action" value="search" { (more.search_button) }
+            }
+        }
+        @if choices.matching > 1 {
+            div.actions {
+                button.plain type="submit" name="action" value="all" { ((text.tick_all)(choices.matching)) }
+                button.plain type="submit" name="action" value="none" { (more.tick_none) }
+                span.soft { ((more.ticked)(choices.ticked, choices.total)) }
+            }
         }
     }
 }
 
-fn row(choice: &Choice) -> Markup {
+/// The way to the other pages of the list.
+fn leaf(view: &View<'_>, choices: &Choices) -> Markup {
+    html! {
+        @if choices.pages > 1 {
+            div.actions {
+                @for page in 0..choices.pages {
+                    @let here = page == choices.shown.page;
+                    button.plain type="submit" name="action" value={ "page:" (page + 1) } disabled[here]
+                        aria-current=[here.then_some("page")] { ((view.text.ways.list.page)(page + 1)) }
+                }
+            }
+        }
+    }
+}
+
+/// What can be granted beyond the base, each with what it gives.
+fn tiers(view: &View<'_>, choices: &Choices) -> Markup {
+    let more = &view.text.ways.list;
+    html! {
+        fieldset {
+            legend { h2 { (more.tiers) } }
+            ul.rows {
+                @for tier in AccessTier::OPTIONAL {
+                    @let (name, what) = (more.tier)(tier);
+                    li {
+                        label.row {
+                            input type="checkbox" name="tier" value=(tier.word()) checked[choices.tiers.contains(&tier)];
+                            span { b { (name) } span.soft { " " (what) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A management group instead of single subscriptions.
+fn groups(view: &View<'_>, choices: &Choices) -> Markup {
+    let more = &view.text.ways.list;
+    let chosen = |id: &ManagementGroupId| choices.group.as_ref() == Some(id);
+    html! {
+        @if let Some(groups) = &choices.groups {
+            @let listed = groups.iter().any(|group| chosen(&group.id));
+            details open[choices.group.is_some()] {
+                summary { (more.group) }
+                p { (more.group_what) }
+                @if !groups.is_empty() {
+                    label for="group" { (more.group_choose) }
+                    select id="group" name="group" {
+                        option value="" { (more.no_group) }
+                        @for group in groups {
+                            option value=(group.id) selected[chosen(&group.id)] { (group.name) " (" (group.id) ")" }
+                        }
+                    }
+                }
+                label for="otherGroup" { (more.group_other) }
+                input.wide type="text" id="otherGroup" name="otherGroup" autocomplete="off"
+                    value=[choices.group.as_ref().filter(|_| !listed)];
+            }
+        }
+    }
+}
+
+/// What somebody else can grant with one command each.
+fn lacking(view: &View<'_>, choices: &Choices) -> Markup {
+    /// More lines than anybody pastes.
+    const SHOWN: usize = 20;
+    let offers: Vec<_> = choices.choices.iter().map(|choice| &choice.offer).collect();
+    let lacking = offers.into_iter().filter(|offer| offer.standing == Standing::NoRight).take(SHOWN);
+    let lines: Vec<_> = lacking.map(|offer| commands::grant(choices.principal, choices.client_id, &offer.id)).collect();
+    html! {
+        @if !lines.is_empty() {
+            details {
+                summary { (view.text.ways.list.no_right_here) }
+                (commands::block(&lines.join("\n")))
+                p { a href=(mail(view, &choices.entry, &lines.join("\n"))) { (view.text.ways.mail.link) } }
+            }
+        }
+    }
+}
+
+/// A mail with the same link and the commands, for the person's own mail program.
+pub(super) fn mail(view: &View<'_>, entry: &Entry, lines: &str) -> String {
+    let (text, partner) = (&view.text.ways.mail, view.partner());
+    let link = view.app.settings.public_url(&entry.start_path());
+    commands::mail(&(text.subject)(partner), &(text.body)(partner, &link, lines))
+}
+
+/// The other tenants of the same person, each with the way to it.
+pub(super) fn elsewhere(view: &View<'_>, entry: &Entry, elsewhere: &[Elsewhere]) -> Markup {
+    let more = &view.text.ways.list;
+    html! {
+        @if !elsewhere.is_empty() {
+            details {
+                summary { (more.elsewhere) }
+                p { (more.elsewhere_what) }
+                ul {
+                    @for one in elsewhere {
+                        li {
+                            a href=(href(view.app, &entry.at(one.tenant).start_path())) {
+                                @match &one.name { Some(name) => (name), None => (one.tenant) }
+                            }
+                            " " span.id { (one.tenant) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(view: &View<'_>, choice: &Choice) -> Markup {
+    let text = &view.text.choose;
     let offer = &choice.offer;
     let name = html! { span { b { (offer.name) } span.id { (offer.id) } } };
     html! {
@@ -99,84 +225,56 @@ fn row(choice: &Choice) -> Markup {
             Standing::Offered => label.row {
                 input type="checkbox" name="subscription" value=(offer.id) checked[choice.ticked];
                 (name)
+                @if offer.overdue { span.chip.warning { (view.text.ways.list.overdue) } }
             },
-            standing => div.row.off {
-                input type="checkbox" disabled aria-label=(offer.name);
+            standing => label.row.off {
+                input type="checkbox" disabled;
                 (name)
-                span.chip { (why_not(standing)) }
+                span.chip { ((text.why_not)(standing)) }
             },
         }
-    }
-}
-
-/// Why a subscription cannot be chosen, in a few words.
-pub(super) fn why_not(standing: &Standing) -> &'static str {
-    match standing {
-        Standing::Offered => "Can be chosen",
-        Standing::NoRight => "You may not assign roles here",
-        Standing::NotUsable(SubscriptionState::Disabled) => "Disabled",
-        Standing::NotUsable(SubscriptionState::Deleted) => "Deleted",
-        Standing::NotUsable(_) => "Not in a usable state",
     }
 }
 
 /// The page that says what came of the grant.
-pub(super) fn granted(app: &App, granted: &Granted, reference: &str) -> Response {
-    let partner = &app.settings.partner_name;
+pub(super) fn granted(view: &View<'_>, granted: &Granted, reference: &str) -> Response {
+    let (text, partner) = (&view.text.granted, view.partner());
     let made = granted.outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
-    let missing = granted.outcomes.len() - made;
+    let group_refused = granted.group.as_ref().is_some_and(|group| group.result.is_err());
+    let missing = granted.outcomes.len() - made + usize::from(group_refused);
     let waiting = granted
         .outcomes
         .iter()
         .any(|outcome| outcome.result.as_ref().is_ok_and(|access| access.access == SubscriptionAccess::Propagating));
-    let title = match (made, missing) {
-        (0, _) => "Nothing was granted".to_owned(),
-        (1, 0) => format!("Done: {partner} now watches your subscription"),
-        (made, 0) => format!("Done: {partner} now watches {made} subscriptions"),
-        (made, missing) => format!("{made} of {} subscriptions granted", made + missing),
-    };
     let body = html! {
-        p.lead {
-            @if made > 0 {
-                "Reader was granted to the application of " (partner) ". Your own sign-in has been dropped; you can close this page."
-            } @else {
-                "Azure refused each role assignment. Your own sign-in has been dropped, and nothing was changed."
-            }
-        }
-        @if waiting {
-            p.alert {
-                "Azure can take up to ten minutes until a new role works everywhere. There is nothing for you to do: "
-                (partner) " begins to read as soon as Azure lets it."
-            }
-        }
-        h2 { "Subscriptions of " (granted.tenant_name.as_deref().unwrap_or("your organisation")) }
-        ul.rows { @for outcome in &granted.outcomes { li { (result(granted, outcome)) } } }
+        p.lead { @if made > 0 { ((text.made)(partner)) } @else { (text.none_made) } }
+        @if waiting { p.alert { ((text.waiting)(partner)) } }
+        h2 { ((text.subscriptions)(granted.tenant_name.as_deref())) }
+        (group(view, granted))
+        ul.rows { @for outcome in &granted.outcomes { li { (result(view, granted, outcome)) } } }
         @if let Some(onward) = &granted.step_up {
-            h2 { "One more step" }
-            p {
-                "Your organisation asks for multi-factor authentication before roles may be assigned. Sign in with it, then "
-                "confirm the remaining subscriptions once more."
-            }
-            div.actions { a.button href=(onward.location) { "Sign in with multi-factor authentication" } }
+            h2 { (text.one_more) }
+            p { (text.second_factor) }
+            div.actions { a.button href=(onward.location) { (text.second_factor_button) } }
         }
-        h2 { "Receipt" }
+        h2 { (text.receipt) }
         dl {
-            div { dt { "Organisation" } dd.id { (granted.tenant) } }
-            div { dt { "Application" } dd.id { (granted.client_id) } }
-            div { dt { "Service principal" } dd.id { (granted.principal) } }
+            div { dt { (text.tenant) } dd.id { (granted.tenant) } }
+            div { dt { (text.application) } dd.id { (granted.client_id) } }
+            div { dt { (text.service_principal) } dd.id { (granted.principal) } }
         }
         details {
-            summary { "How to take it back" }
-            pre { code { (commands::take_back(Some(granted.principal))) } }
+            summary { (view.text.frame.take_back) }
+            (commands::block(&commands::take_back(Some(granted.principal))))
         }
-        p.reference { "Reference " code { (reference) } }
+        p.reference { (view.text.frame.reference) " " code { (reference) } }
     };
     let tone = match (made, missing) {
         (0, _) => Tone::Bad,
         (_, 0) => Tone::Good,
         _ => Tone::Warning,
     };
-    answer(app, Page { status: status(granted), title: &title, tone, body })
+    answer(view, Page { status: status(granted), title: &(text.title)(partner, made, missing), tone, body })
 }
 
 /// 200 when anything was granted; else what the first refusal means.
@@ -184,19 +282,60 @@ fn status(granted: &Granted) -> StatusCode {
     if granted.outcomes.iter().any(|outcome| outcome.result.is_ok()) {
         return StatusCode::OK;
     }
-    match granted.outcomes.iter().find_map(|outcome| outcome.result.as_ref().err()) {
-        Some(GrantRefusal::NoRight | GrantRefusal::SecondFactor { .. } | GrantRefusal::Policy) => StatusCode::FORBIDDEN,
-        Some(GrantRefusal::LimitReached | GrantRefusal::ReadOnly) => StatusCode::CONFLICT,
+    let of_group = granted.group.as_ref().map(|group| group.result.as_ref().err());
+    let refusal = match of_group {
+        Some(None) => return StatusCode::OK,
+        Some(refusal) => refusal,
+        None => granted.outcomes.iter().find_map(|outcome| outcome.result.as_ref().err()),
+    };
+    match refusal {
+        Some(
+            GrantRefusal::NoRight
+            | GrantRefusal::SecondFactor { .. }
+            | GrantRefusal::SecondFactorMissing
+            | GrantRefusal::Condition
+            | GrantRefusal::Denied
+            | GrantRefusal::Policy { .. }
+            | GrantRefusal::SignInEnded,
+        ) => StatusCode::FORBIDDEN,
+        Some(GrantRefusal::LimitReached | GrantRefusal::Disabled | GrantRefusal::Locked) => StatusCode::CONFLICT,
+        Some(GrantRefusal::Gone) => StatusCode::GONE,
         Some(GrantRefusal::PrincipalUnknown | GrantRefusal::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
         Some(GrantRefusal::Other { .. }) | None => StatusCode::BAD_GATEWAY,
     }
 }
 
-fn result(granted: &Granted, outcome: &Outcome) -> Markup {
+/// What came of the management group.
+fn group(view: &View<'_>, granted: &Granted) -> Markup {
+    let more = &view.text.ways.list;
+    html! {
+        @if let Some(group) = &granted.group {
+            @let id = group.id.to_string();
+            @match &group.result {
+                Ok(assignment) => {
+                    p { ((more.group_granted)(&id)) }
+                    p { small { (view.text.granted.role_assignment) " " code { (assignment.rsplit('/').next().unwrap_or_default()) } } }
+                    @if granted.outcomes.is_empty() { p.alert { (more.group_empty) } }
+                }
+                Err(refusal) => {
+                    p.alert { ((more.group_refused)(&id)) }
+                    p { ((view.text.granted.why)(refusal)) }
+                    @if hand_over(refusal) {
+                        @let scope = Scope::ManagementGroup(group.id.clone()).to_string();
+                        (commands::block(&commands::grant_at(Some(granted.principal), granted.client_id, &scope)))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn result(view: &View<'_>, granted: &Granted, outcome: &Outcome) -> Markup {
+    let (text, more) = (&view.text.granted, &view.text.ways.list);
     let (tone, word) = match &outcome.result {
-        Ok(access) if access.access == SubscriptionAccess::Active => ("good", "Active"),
-        Ok(_) => ("warning", "Granted, waiting for Azure"),
-        Err(_) => ("bad", "Not granted"),
+        Ok(access) if access.access == SubscriptionAccess::Active => ("good", text.active),
+        Ok(_) => ("warning", text.pending),
+        Err(_) => ("bad", text.not_granted),
     };
     html! {
         div.row.plain {
@@ -205,11 +344,25 @@ fn result(granted: &Granted, outcome: &Outcome) -> Markup {
         }
         @match &outcome.result {
             Ok(access) => div.note {
-                small { @if access.adopted { "It was granted before; nothing was doubled. " } "Role assignment " code { (access.role_assignment_id.rsplit('/').next().unwrap_or_default()) } }
+                small {
+                    @if access.adopted { (text.adopted) " " }
+                    (text.role_assignment) " "
+                    code { (access.role_assignment_id.rsplit('/').next().unwrap_or_default()) }
+                }
+                @for (tier, made) in &access.tiers {
+                    @match made {
+                        Ok(_) => p { ((more.tier_made)(*tier)) },
+                        Err(refusal) => p { ((more.tier_not_made)(*tier)) " " ((text.why)(refusal)) },
+                    }
+                }
+                @if granted.unregistered.contains(&outcome.id) {
+                    p { (more.unregistered) }
+                    (commands::block(&commands::register(&outcome.id)))
+                }
             },
             Err(refusal) => div.note {
-                (reason(refusal))
-                @if hand_over(refusal) { pre { code { (commands::grant(Some(granted.principal), granted.client_id, &outcome.id)) } } }
+                p { ((text.why)(refusal)) }
+                @if hand_over(refusal) { (commands::block(&commands::grant(Some(granted.principal), granted.client_id, &outcome.id))) }
             },
         }
     }
@@ -217,42 +370,11 @@ fn result(granted: &Granted, outcome: &Outcome) -> Markup {
 
 /// True when somebody else can make the assignment with one command.
 fn hand_over(refusal: &GrantRefusal) -> bool {
-    matches!(refusal, GrantRefusal::NoRight | GrantRefusal::SecondFactor { claims: None })
-}
-
-fn reason(refusal: &GrantRefusal) -> Markup {
-    html! {
-        p {
-            @match refusal {
-                GrantRefusal::NoRight => {
-                    "You may not assign roles on this subscription, or only under conditions. An Owner, User Access Administrator "
-                    "or Role Based Access Control Administrator can sign in with the same link, or run:"
-                }
-                GrantRefusal::SecondFactor { claims: Some(_) } => "Azure asks for multi-factor authentication first; see below.",
-                GrantRefusal::SecondFactor { claims: None } => {
-                    "Azure refused the change, most likely because it asks for multi-factor authentication. Sign in with it, "
-                    "or let somebody who has it run:"
-                }
-                GrantRefusal::Policy => {
-                    "A policy of your organisation forbids this role assignment. Whoever manages Azure Policy in your "
-                    "organisation can see it in the subscription's activity log and make an exception."
-                }
-                GrantRefusal::PrincipalUnknown => {
-                    "Microsoft's directory does not know the new application everywhere yet. Wait some minutes, then follow "
-                    "your link and sign in again."
-                }
-                GrantRefusal::LimitReached => {
-                    "The subscription has as many role assignments as Azure allows (4000). Remove some that nobody needs, then "
-                    "sign in again."
-                }
-                GrantRefusal::ReadOnly => {
-                    "The subscription is disabled, or a lock forbids changes. Lift that, then sign in again."
-                }
-                GrantRefusal::Unavailable => "Azure was too busy or could not be reached. Sign in again in some minutes.",
-                GrantRefusal::Other { code } => {
-                    "Azure refused it" @if !code.is_empty() { " (" code { (code) } ")" } ". Please send us the reference below."
-                }
-            }
-        }
-    }
+    matches!(
+        refusal,
+        GrantRefusal::NoRight
+            | GrantRefusal::SecondFactor { claims: None }
+            | GrantRefusal::SecondFactorMissing
+            | GrantRefusal::Condition
+    )
 }

@@ -7,10 +7,47 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
+use super::language::{Language, PARAMETER};
+use super::messages::Messages;
 use crate::app::App;
 
 /// The one style. Inline, allowed by its hash: a page is one answer, and nothing else may style it.
 const STYLE: &str = include_str!("style.css");
+
+/// For whom a page is made: the app behind it, and the language in front of it.
+#[derive(Clone)]
+pub(super) struct View<'a> {
+    pub app: &'a App,
+    pub language: Language,
+    pub text: &'static Messages,
+    /// Path and query of this page, where it can be had in another language by asking for it again.
+    pub here: Option<String>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(app: &'a App, language: Language) -> Self {
+        Self { app, language, text: language.messages(), here: None }
+    }
+
+    /// The page at this path and query.
+    pub(super) fn at(self, here: impl Into<String>) -> Self {
+        Self { here: Some(here.into()), ..self }
+    }
+
+    /// The partner's name.
+    pub(super) fn partner(&self) -> &'a str {
+        &self.app.settings.partner_name
+    }
+
+    /// This page in another language.
+    fn in_language(&self, language: Language) -> Option<String> {
+        let (path, query) = self.here.as_deref()?.split_once('?').unwrap_or((self.here.as_deref()?, ""));
+        let kept = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != PARAMETER);
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(kept).append_pair(PARAMETER, language.tag());
+        Some(href(self.app, &format!("{path}?{}", query.finish())))
+    }
+}
 
 /// What a page is.
 pub(super) struct Page<'a> {
@@ -32,17 +69,19 @@ pub(super) enum Tone {
 }
 
 /// A page as an answer.
-pub(super) fn answer(app: &App, page: Page<'_>) -> Response {
-    let partner = &app.settings.partner_name;
+pub(super) fn answer(view: &View<'_>, page: Page<'_>) -> Response {
+    let (app, frame, partner) = (view.app, &view.text.frame, view.partner());
     let tone = match page.tone {
         Tone::Neutral => "neutral",
         Tone::Good => "good",
         Tone::Warning => "warning",
         Tone::Bad => "bad",
     };
+    let others = Language::ALL.into_iter().filter(|language| *language != view.language);
+    let others: Vec<_> = others.filter_map(|language| Some((language, view.in_language(language)?))).collect();
     let markup = html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang=(view.language.tag()) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
@@ -52,8 +91,24 @@ pub(super) fn answer(app: &App, page: Page<'_>) -> Response {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header { div { span.mark aria-hidden="true" {} strong { (partner) } span.sub { "Azure health monitoring" } } }
-                main class=(tone) {
+                a.skip href="#content" { (frame.skip) }
+                header {
+                    div {
+                        @match &app.settings.partner_logo {
+                            Some(logo) => img.logo src=(logo) alt="";,
+                            None => span.mark aria-hidden="true" {},
+                        }
+                        strong { (partner) } span.sub { (frame.purpose) }
+                        @if !others.is_empty() {
+                            nav aria-label=(frame.languages) {
+                                @for (language, href) in &others {
+                                    a href=(href) lang=(language.tag()) hreflang=(language.tag()) { (language.own_name()) }
+                                }
+                            }
+                        }
+                    }
+                }
+                main class=(tone) id="content" tabindex="-1" {
                     h1 { (page.title) }
                     (page.body)
                 }
@@ -63,6 +118,7 @@ pub(super) fn answer(app: &App, page: Page<'_>) -> Response {
     let mut response = Response::new(markup.into_string().into());
     *response.status_mut() = page.status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(view.language.tag()));
     guard(app, &mut response);
     response
 }
@@ -81,7 +137,7 @@ pub(super) fn guard(app: &App, response: &mut Response) {
     }
     let hash = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; img-src data:; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);

@@ -12,9 +12,11 @@ mod event;
 mod exchange;
 mod faults;
 mod graph;
+mod groups;
 mod health;
 mod identity;
 mod kql;
+mod lighthouse;
 mod mint;
 mod pages;
 mod registration;
@@ -40,16 +42,19 @@ use warp::Filter as _;
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
-pub use authorization::{Role, RoleAssignment};
+pub use authorization::{Delegation, Role, RoleAssignment};
 pub use demo::{DEMO_TENANTS, DemoTimes, demo_outage};
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
 pub use registration::{FederatedCredential, ManagedIdentity, Registration};
 pub use resource::Resource;
 pub use switches::{
-    ArmSwitches, EntraSwitches, EventIdSpelling, GraphSwitches, GraphTimes, HealthSwitches, IdTokenTamper,
+    ArmSwitches, EntraSwitches, EventIdSpelling, GraphSwitches, GraphTimes, HealthSwitches, IdTokenTamper, RefusedAt,
+    SignInRefusal,
 };
-pub use world::{Application, ClientSecret, PERSONAL_TENANT, ServicePrincipal, Subscription, Tenant, User, World};
+pub use world::{
+    Application, ClientSecret, ManagementGroup, PERSONAL_TENANT, ServicePrincipal, Subscription, Tenant, User, World,
+};
 
 use crate::model::TenantId;
 use crate::outside::Clock;

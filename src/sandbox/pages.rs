@@ -4,15 +4,24 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::world::{User, World};
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;background:#f2f2f2;margin:0;color:#1b1b1b}\
-main{max-width:30rem;margin:4rem auto;background:#fff;padding:2.5rem;box-shadow:0 2px 6px #0003}\
-h1{font-size:1.5rem;margin:.5rem 0 1rem}small{color:#666}\
-label{display:block;padding:.6rem;border:1px solid #ddd;margin:.4rem 0;cursor:pointer}\
-label:hover{background:#f7f7f7}fieldset{border:0;padding:0;margin:0 0 1rem}legend{padding:0}\
-.actions{display:flex;gap:.5rem;justify-content:flex-end;margin-top:1.5rem}\
-button{font:inherit;padding:.4rem 1.6rem;border:1px solid #888;background:#ececec;cursor:pointer}\
+const STYLE: &str = "\
+:root{color-scheme:light dark;--bg:#f2f2f2;--card:#fff;--ink:#1b1b1b;--soft:#5c5c5c;--line:#d0d0d0;--tint:#f5f5f5;--mark:#8a4b00}\
+@media (prefers-color-scheme:dark){:root{--bg:#111;--card:#1f1f1f;--ink:#eee;--soft:#b3b3b3;--line:#444;--tint:#2a2a2a;--mark:#f0b05a}}\
+*{box-sizing:border-box}\
+body{font:16px/1.5 system-ui,sans-serif;background:var(--bg);margin:0;color:var(--ink);overflow-wrap:anywhere}\
+main{max-width:30rem;margin:3rem auto;background:var(--card);padding:2.25rem;box-shadow:0 2px 6px #0003}\
+h1{font-size:1.5rem;line-height:1.25;margin:.5rem 0 1rem}small{color:var(--soft)}\
+fieldset{border:0;padding:0;margin:0 0 1rem;min-width:0}\
+legend{padding:0;font-weight:600}.tenant{margin:.9rem 0 .2rem;color:var(--soft);font-size:.875rem}\
+label{display:grid;grid-template-columns:auto 1fr;gap:0 .7rem;align-items:center;padding:.5rem .7rem;\
+border:1px solid var(--line);cursor:pointer}\
+label+label{border-top:0}label:hover{background:var(--tint)}label small{display:block}\
+.actions{display:flex;flex-wrap:wrap;gap:.5rem;justify-content:flex-end;margin-top:1.5rem}\
+button{font:inherit;padding:.4rem 1.6rem;border:1px solid var(--soft);background:var(--tint);color:inherit;cursor:pointer}\
 button.main{background:#0067b8;border-color:#0067b8;color:#fff}\
-.mark{font-size:.8rem;letter-spacing:.05em;color:#8a4b00}";
+:focus-visible{outline:3px solid #4a9eea;outline-offset:2px}\
+.mark{margin:0;font-size:.8rem;letter-spacing:.05em;color:var(--mark)}\
+@media (max-width:32rem){main{margin:0;padding:1.5rem 1.1rem;min-height:100vh;box-shadow:none}}";
 
 fn page(title: &str, content: &Markup) -> String {
     html! {
@@ -34,8 +43,10 @@ fn page(title: &str, content: &Markup) -> String {
 pub(super) fn sign_in(world: &World, users: &[&User], hint: Option<&str>, action: &str) -> String {
     let application = &world.application;
     let hinted = |user: &User| hint.is_some_and(|hint| hint.eq_ignore_ascii_case(&user.upn));
-    let any_hinted = users.iter().any(|user| hinted(user));
-    let tenant = |user: &User| world.tenants.get(&user.tenant).map(|tenant| tenant.display_name.clone());
+    let tenant = |user: &User| world.tenants.get(&user.tenant).map_or("", |tenant| tenant.display_name.as_str());
+    let mut users = users.to_vec();
+    users.sort_by_key(|user| (tenant(user), user.display_name.as_str()));
+    let checked = users.iter().position(|user| hinted(user)).unwrap_or_default();
     page(
         "Sign in",
         &html! {
@@ -50,18 +61,45 @@ pub(super) fn sign_in(world: &World, users: &[&User], hint: Option<&str>, action
                 fieldset {
                     legend { "Sign in as" }
                     @for (index, user) in users.iter().enumerate() {
+                        @if index == 0 || tenant(users[index - 1]) != tenant(user) { p.tenant { (tenant(user)) } }
                         label {
-                            input type="radio" name="user" value=(user.upn) required
-                                checked[hinted(user) || (!any_hinted && index == 0)];
-                            " " (user.display_name) " "
-                            small { (user.upn) ", " (tenant(user).unwrap_or_default()) @if user.guest { ", guest" } }
+                            input type="radio" name="user" value=(user.upn) required checked[index == checked];
+                            span { (user.display_name) " " small { (user.upn) @if user.guest { ", guest" } } }
                         }
                     }
                     @if users.is_empty() { p { "Nobody is known in this tenant." } }
                 }
                 label {
                     input type="checkbox" name="organization" value="yes";
-                    " Consent on behalf of your organization (administrators only)"
+                    span { "Consent on behalf of your organization (administrators only)" }
+                }
+                div.actions {
+                    button type="submit" name="action" value="cancel" formnovalidate { "Cancel" }
+                    button.main type="submit" name="action" value="accept" { "Accept" }
+                }
+            }
+        },
+    )
+}
+
+/// An administrator consents for everybody, or does not.
+pub(super) fn admin_consent(world: &World, users: &[&User], action: &str) -> String {
+    let application = &world.application;
+    page(
+        "Permissions requested",
+        &html! {
+            h1 { "Permissions requested: review for your organization" }
+            p { strong { (application.display_name) } br; small { (application.publisher) } }
+            ul { li { "Access Azure Resource Manager as organization users (user_impersonation)" } }
+            form method="post" action=(action) {
+                fieldset {
+                    legend { "Sign in as" }
+                    @for (index, user) in users.iter().enumerate() {
+                        label {
+                            input type="radio" name="user" value=(user.upn) required checked[index == 0];
+                            " " (user.display_name) " " small { (user.upn) @if user.admin { ", administrator" } }
+                        }
+                    }
                 }
                 div.actions {
                     button type="submit" name="action" value="cancel" formnovalidate { "Cancel" }

@@ -5,7 +5,7 @@ use std::path::Path;
 use url::Url;
 
 use super::read::Reader;
-use super::{Credential, Faults, local_values, public_url};
+use super::{ADMIN_CALLBACK, CALLBACK, Credential, Faults, local_values, public_url};
 use crate::azure::Cloud;
 use crate::model::{ClientId, TenantId};
 
@@ -57,8 +57,6 @@ impl Unregistered {
 
     /// The redirect URIs to register: of the sign-in, and of the admin consent.
     pub fn redirect_uris(&self) -> Vec<String> {
-        ["/api/consent/callback", "/api/consent/admin-callback"]
-            .map(|path| public_url(&self.public_base_url, path))
-            .into()
+        [CALLBACK, ADMIN_CALLBACK].map(|path| public_url(&self.public_base_url, path)).into()
     }
 }

@@ -6,17 +6,21 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::super::exchange::{Reply, Request, field};
+use super::super::switches::RefusedAt;
 use super::super::tokens::challenge_of;
 use super::super::world::{User, World};
 use super::super::{Shared, State};
 use super::authorize::segment_key;
 use super::client;
 use super::id_token::id_token;
-use super::{Refused, Segment, arm_audience, refused_body};
+use super::{Refused, Segment, arm_audience, identity_only, refused_body};
 use crate::model::TenantId;
 
 /// How long a code lives.
 const CODE_LIFE: Duration = Duration::from_secs(600);
+
+/// The audience of a token for a scope that names no resource.
+const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
 
 pub(super) fn answer(shared: &Shared, state: &mut State, request: &Request, authority: &str, segment: &str) -> Reply {
     let now = state.world.now();
@@ -46,7 +50,12 @@ fn issue(
     })?;
     let endpoint = format!("{authority}/{}/oauth2/v2.0/token", segment_key(place, segment));
     client::authenticate(shared, state, request, &form, &endpoint)?;
-    match required(&form, "grant_type")? {
+    let grant_type = required(&form, "grant_type")?;
+    let place_of_order = if grant_type == "client_credentials" { RefusedAt::AppToken } else { RefusedAt::Redemption };
+    if let Some(refused) = Refused::ordered(&state.world, place_of_order) {
+        return Err(refused);
+    }
+    match grant_type {
         "authorization_code" => redeem(shared, state, &form, authority, &segment_key(place, segment)),
         "client_credentials" => {
             let Segment::Tenant(tenant) = place else {
@@ -106,7 +115,9 @@ fn redeem(
     let grant = grant.clone();
     // The scope may be left out; it is then that of the sign-in.
     let scope = field(form, "scope").unwrap_or(&grant.scope).to_owned();
-    let audience = arm_audience(&scope)?;
+    // Who somebody is is told by Graph: its token is worth nothing at Resource Manager.
+    let basic = identity_only(&scope);
+    let audience = if basic { GRAPH.to_owned() } else { arm_audience(&scope)? };
     let Some(user) = state.world.users.get(&grant.user).cloned() else {
         return invalid(50_034, "The user account does not exist in the directory.");
     };
@@ -123,7 +134,7 @@ fn redeem(
     let life = state.world.entra.access_token_life.as_secs();
     let mut body = json!({
         "token_type": "Bearer",
-        "scope": format!("{audience}/user_impersonation {audience}/.default"),
+        "scope": if basic { scope.clone() } else { format!("{audience}/user_impersonation {audience}/.default") },
         "expires_in": life,
         "ext_expires_in": life,
         "access_token": access,

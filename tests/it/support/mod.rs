@@ -16,16 +16,15 @@ use std::time::Duration;
 use chrono::TimeZone as _;
 use futures_util::future::BoxFuture;
 use health_monitor::app::App;
+use health_monitor::hosts;
 use health_monitor::model::Timestamp;
 use health_monitor::outside::{Clock, Outside, Random, http_client};
 use health_monitor::sandbox::visitor::Visitor;
 use health_monitor::sandbox::{Sandbox, World};
 use health_monitor::settings::{Door, Settings};
 use health_monitor::store::Memory;
-use health_monitor::{api, pages};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use warp::Filter as _;
 
 /// A clock that stands still until a test moves it on. Waiting moves it on at once.
 #[derive(Debug)]
@@ -144,8 +143,8 @@ impl TestApp {
             backend: backend.clone(),
         };
         let app = App::new(settings, outside);
-        let routes = api::routes(app.clone()).or(pages::routes(app.clone())).unify();
-        let server = tokio::spawn(warp::serve(routes).incoming(listener).run());
+        // As behind a Functions host: it has checked routes and keys, everything else is ours.
+        let server = tokio::spawn(hosts::functions::serve(app.clone(), listener));
         Self { app, sandbox, clock, backend, base, server }
     }
 
