@@ -73,7 +73,7 @@ async fn main_job(app: &TestApp, more_secrets: &[String]) {
         }
     }
     let log = heard.text();
-    assert!(log.contains("granted Reader") && kept.contains("OUT1-AGE"), "log and store were read");
+    assert!(log.contains("polled a customer") && kept.contains("OUT1-AGE"), "log and store were read");
     let addresses: String = app.sandbox.requests().into_iter().map(|one| one.path + "?" + &one.query).collect();
     let debug = format!("{:?}", app.app);
     let mut secrets = app.sandbox.secrets();
@@ -357,4 +357,26 @@ async fn a_replayed_assertion_is_refused_and_so_is_one_for_another_tenant() {
         let body = answer.text().await.expect("a body");
         assert!(body.contains(text), "{body}");
     }
+}
+
+#[tokio::test]
+async fn a_customer_who_signs_in_while_our_credential_is_refused_learns_only_that_it_is_our_fault() {
+    let heard = listen();
+    for code in [700_027, 50_012, 50_013, 700_030, 50_048, 70_021, 700_211, 700_212, 700_213, 7_000_215, 7_000_222] {
+        let mut world = world();
+        world.entra.client_refused = Some(code);
+        let app = TestApp::start(world).await;
+        let mut visitor = app.visitor();
+        let sign_in = visitor.open(app.url("/api/consent/start")).await.expect("an answer");
+        let page = visitor.sign_in(&sign_in, "olivia.owner@contoso.example").await.expect("the sign-in page");
+        assert_eq!(page.status, 500, "{code}: {}", page.text());
+        assert!(!page.body.contains(&code.to_string()) && !page.body.contains("AADSTS"), "{}", page.text());
+        assert!(heard.text().contains(&format!("AADSTS{code}")), "{code} is in the log");
+    }
+    let settings = instead(&[("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/token")]);
+    let app = TestApp::start_with(world(), &settings).await;
+    let mut visitor = app.visitor();
+    let sign_in = visitor.open(app.url("/api/consent/start")).await.expect("an answer");
+    let page = visitor.sign_in(&sign_in, "olivia.owner@contoso.example").await.expect("the sign-in page");
+    assert!(page.status == 500 && !page.body.contains("nowhere"), "{}", page.text());
 }
