@@ -35,6 +35,8 @@ pub enum Misbehaviour {
     Truncate,
     /// The answer comes after this time, by the sandbox's clock.
     Delay(Duration),
+    /// Status 307 to this address, the path kept: who follows, sends the same there, token and all.
+    Redirect(String),
     /// Status 200 with a body that is no JSON.
     MalformedJson,
     /// Status 200 with a page of HTML, as a proxy would give.
@@ -81,6 +83,11 @@ impl Fault {
     /// Answers late, by the sandbox's clock.
     pub fn delay(delay: Duration) -> Self {
         Self::new(Misbehaviour::Delay(delay))
+    }
+
+    /// Sends the caller elsewhere, with all that it sent.
+    pub fn redirect(to: impl Into<String>) -> Self {
+        Self::new(Misbehaviour::Redirect(to.into()))
     }
 
     /// Answers 200 with broken JSON.

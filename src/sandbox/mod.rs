@@ -357,6 +357,11 @@ impl Shared {
                 }
                 reply.into_response()
             }
+            Some(Misbehaviour::Redirect(to)) => {
+                self.state().keep_request(&request, 307);
+                let to = format!("{}{target}", to.trim_end_matches('/'));
+                Reply::empty(307).with("location", to).into_response()
+            }
             Some(Misbehaviour::MalformedJson) => {
                 self.state().keep_request(&request, 200);
                 Reply::text(200, "application/json; charset=utf-8", "{\"value\": [{\"id\": \"/subscr").into_response()

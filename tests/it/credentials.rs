@@ -7,7 +7,7 @@ use health_monitor::hosts::work::{self, Work};
 use health_monitor::model::{GapReason, Timeline, TransitionKind};
 use health_monitor::poll;
 use health_monitor::sandbox::visitor::Choice;
-use health_monitor::sandbox::{Event, Fault, FederatedCredential, HostKind, Role, World};
+use health_monitor::sandbox::{Event, Fault, FederatedCredential, HostKind, Role, Sandbox, World};
 use health_monitor::store::{Backend as _, Key, Month, Versioned};
 
 use crate::support::TestApp;
@@ -379,4 +379,34 @@ async fn a_customer_who_signs_in_while_our_credential_is_refused_learns_only_tha
     let sign_in = visitor.open(app.url("/api/consent/start")).await.expect("an answer");
     let page = visitor.sign_in(&sign_in, "olivia.owner@contoso.example").await.expect("the sign-in page");
     assert!(page.status == 500 && !page.body.contains("nowhere"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn nobody_else_hears_of_a_token_or_a_credential_whoever_redirects_us() {
+    let world = world();
+    let identity = world.managed_identity.client_id.to_string();
+    let app = TestApp::start_with(world, &instead(&[("MANAGED_IDENTITY_CLIENT_ID", &identity)])).await;
+    federate(&app);
+    let elsewhere = Sandbox::start(World::new(22), app.clock.clone()).await.expect("free ports");
+    let tenant = app.sandbox.change(|world| {
+        let tenant = world.tenant_named("Contoso").expect("made");
+        world.onboarded(tenant);
+        tenant
+    });
+    // A sandbox that is redirected to would answer, and write down that it was asked.
+    for (host, to) in [
+        (HostKind::Identity, elsewhere.resource_manager()),
+        (HostKind::Entra, elsewhere.authority_host()),
+        (HostKind::Arm, elsewhere.resource_manager()),
+    ] {
+        app.sandbox.change(|world| world.fault(Fault::redirect(to).host(host)));
+        let seen = app.app.azure.subscriptions_in(tenant).await;
+        assert!(seen.is_err(), "{host:?}: {seen:?}");
+        let asked = app.sandbox.requests();
+        assert!(asked.iter().any(|one| one.host == host && one.status == 307), "{host:?} redirected us");
+        assert_eq!(elsewhere.requests(), [], "{host:?}");
+        app.sandbox.change(|world| world.faults.clear());
+        app.clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(app.app.azure.subscriptions_in(tenant).await.expect("without redirects"), 1);
 }
