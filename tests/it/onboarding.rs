@@ -162,7 +162,9 @@ async fn a_subscription_in_the_link_leads_to_its_tenant_and_is_the_only_one_tick
     let ticked: Vec<_> = form.values().into_iter().filter(|(name, _)| name == "subscription").collect();
     assert_eq!(ticked, [("subscription".to_owned(), case.subscription.to_string())]);
     // One click ticks the others too.
-    let all = visitor.get(case.app.url("/api/consent/callback?step=choose&all=1")).await.expect("an answer");
+    let form = chooser.form("/api/consent/grant").expect("the form").clone();
+    let all = visitor.submit(&chooser, &form, &[("action", "all")]).await.expect("an answer");
+    let all = visitor.follow(all).await.expect("the page");
     let form = all.form("/api/consent/grant").expect("the form");
     assert_eq!(form.values().into_iter().filter(|(name, _)| name == "subscription").count(), 2);
 }
