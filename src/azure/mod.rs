@@ -29,6 +29,7 @@ pub use cloud::Cloud;
 pub use error::{EntraRefusal, Error, Refusal};
 pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
+pub(crate) use oidc::Person;
 pub use principal::PrincipalFault;
 pub(crate) use roles::{Assigned, READER, ReaderGrant, SECURITY_READER, role_name};
 pub(crate) use subscriptions::SeenSubscription;

@@ -8,8 +8,8 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use futures_util::StreamExt as _;
 use secrecy::SecretString;
 
-use super::session::{Choosing, Entry, Offer, Phase, Sealed, SigningIn, Standing};
-use super::{Error, Failure, NoRight, Onward, cookie_of, fields, invite, sealed};
+use super::session::{Choosing, Entry, Offer, Phase, Purpose, Sealed, SigningIn, Standing};
+use super::{Error, Failure, NoRight, Onward, cookie_of, fields, invite, sealed, visit};
 use crate::app::App;
 use crate::azure::{self, AccessToken, Authority, EntraRefusal, IdTokenFault, SubscriptionState};
 use crate::model::{AccessTier, ClientId, ObjectId, SubscriptionId, TenantId, Timestamp};
@@ -26,6 +26,9 @@ const PRINCIPAL_PATIENCE: Duration = Duration::from_secs(6);
 /// Where the page is, once the code is out of the address.
 const CHOOSE: &str = "/api/consent/callback?step=choose";
 
+/// The same for who comes back.
+const VISIT: &str = "/api/consent/callback?step=visit";
+
 /// What the callback's address says.
 #[derive(Debug)]
 pub enum Callback {
@@ -34,6 +37,8 @@ pub enum Callback {
         /// All subscriptions are to be ticked.
         all: bool,
     },
+    /// The person came back to see or take back what was granted.
+    Visit,
     /// Entra sent the person back.
     Answer(Answer),
 }
@@ -79,6 +84,7 @@ impl Callback {
         match (field("code"), field("step")) {
             (Some(code), _) if !code.is_empty() => Ok(Self::Answer(Answer::Code { code: code.into(), state })),
             (None, Some("choose")) => Ok(Self::Choose { all: field("all") == Some("1") }),
+            (None, Some("visit")) => Ok(Self::Visit),
             _ => Err(Error::StateMismatch),
         }
     }
@@ -115,12 +121,13 @@ pub async fn callback(app: &Arc<App>, answer: Answer, cookie: Option<&str>) -> R
                 return Err(Error::StateMismatch.into());
             }
             sealed::advance(app, &opened, &Phase::Redeeming).await?;
-            let choosing = redeemed(app, signing_in, &code).await;
+            let next = redeemed(app, signing_in, &code).await;
             // A new session, with a new key, for the person who is now known.
             sealed::end(app, &opened.ticket).await;
-            let choosing = choosing.map_err(|error| error.of(&signing_in.entry))?;
-            let ticket = sealed::begin(app, &Phase::Choosing(Box::new(choosing))).await?;
-            Ok(Onward { location: CHOOSE.to_owned(), cookie: cookie_of(app, &ticket)? })
+            let next = next.map_err(|error| error.of(&signing_in.entry))?;
+            let ticket = sealed::begin(app, &next).await?;
+            let location = if matches!(next, Phase::Visiting(_)) { VISIT } else { CHOOSE };
+            Ok(Onward { location: location.to_owned(), cookie: cookie_of(app, &ticket)? })
         }
     }
 }
@@ -144,7 +151,7 @@ fn refused(refusal: EntraRefusal, cancelled: bool) -> Error {
     }
 }
 
-async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -> Result<Choosing, Error> {
+async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -> Result<Phase, Error> {
     let SigningIn { nonce, verifier, authority, entry, chosen, .. } = signing_in;
     let verifier = SecretString::from(verifier.0.as_str());
     let redirect_uri = app.settings.redirect_uri();
@@ -161,6 +168,10 @@ async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -
     };
     let person = app.azure.person(&id_token, tenant, &nonce.0).await?.map_err(Error::IdToken)?;
     tracing::info!(tenant.id = %person.tenant, user.oid = %person.object_id, "a person signed in");
+    if entry.purpose != Purpose::Onboard {
+        let visit = visit::begin(app, entry, chosen, person, &granted.access).await?;
+        return Ok(Phase::Visiting(Box::new(visit)));
+    }
     let invite = invite::check_for(app, entry.invite.as_deref(), person.tenant).await?.map(|invite| invite.value);
 
     let (seen, tenant_name, principal) = tokio::join!(
@@ -203,7 +214,7 @@ async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -
         tiers: invite.map(|invite| invite.tiers).unwrap_or_default(),
     };
     something_to_choose(&choosing, foreign)?;
-    Ok(choosing)
+    Ok(Phase::Choosing(Box::new(choosing)))
 }
 
 /// Our service principal in the tenant, if Entra knows it by now; for the page only.
@@ -304,7 +315,7 @@ pub async fn choices(app: &Arc<App>, cookie: Option<&str>, all: bool) -> Result<
     let choosing = match opened.phase {
         Phase::Choosing(choosing) => choosing,
         Phase::SigningIn(signing_in) => return Err(Error::StateMismatch.of(&signing_in.entry)),
-        Phase::Redeeming | Phase::Granting => return Err(Error::Used.into()),
+        Phase::Redeeming | Phase::Granting | Phase::Visiting(_) => return Err(Error::Used.into()),
     };
     let offered = |offer: &Offer| offer.standing == Standing::Offered;
     let only_one = choosing.offers.iter().filter(|offer| offered(offer)).count() == 1;

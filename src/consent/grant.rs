@@ -141,7 +141,7 @@ pub enum GrantRefusal {
 
 impl GrantRefusal {
     /// What a failed assignment means. Pure.
-    fn of(error: &azure::Error) -> Self {
+    pub(super) fn of(error: &azure::Error) -> Self {
         let any = |codes: &[&str]| codes.iter().any(|code| error.has_code(code));
         let Some(refusal) = error.refusal() else {
             return Self::Unavailable;
@@ -174,7 +174,7 @@ pub async fn grant(app: &Arc<App>, form: GrantForm, cookie: Option<&str>) -> Res
     let choosing = match std::mem::replace(&mut opened.phase, Phase::Granting) {
         Phase::Choosing(choosing) => choosing,
         Phase::SigningIn(_) => return Err(Error::StateMismatch.into()),
-        Phase::Redeeming | Phase::Granting => return Err(Error::Used.into()),
+        Phase::Redeeming | Phase::Granting | Phase::Visiting(_) => return Err(Error::Used.into()),
     };
     let sent = form.csrf.expose_secret().as_bytes();
     verify_slices_are_equal(choosing.csrf.0.as_bytes(), sent).map_err(|_| Error::Csrf)?;

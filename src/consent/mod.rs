@@ -12,12 +12,13 @@ mod sealed;
 mod session;
 mod start;
 mod verify;
+pub mod visit;
 
 pub use callback::{Answer, Callback, Choice, Choices, callback, choices};
 pub use error::{Error, Failure, InviteFault, NoRight};
 pub use grant::{Access, GrantForm, GrantRefusal, Granted, Outcome, TierGrant, grant};
 pub use sealed::prune_sessions;
-pub use session::{Entry, Offer, Standing};
+pub use session::{Entry, Offer, Purpose, Standing};
 pub use start::{StartQuery, start};
 
 use crate::app::App;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::visit::Visit;
 use crate::azure::{Authority, SubscriptionState};
 use crate::model::{AccessTier, ObjectId, SubscriptionId, TenantId, Timestamp};
 
@@ -18,8 +19,35 @@ pub(crate) enum Phase {
     Redeeming,
     /// The person is choosing; the session holds his token.
     Choosing(Box<Choosing>),
+    /// The person came back, to see or take back what was granted.
+    Visiting(Box<Visit>),
     /// The grant is being made; the token is out of the session.
     Granting,
+}
+
+/// What the person comes for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Purpose {
+    /// To grant.
+    #[default]
+    Onboard,
+    /// To see what was granted.
+    Receipt,
+    /// To take it back.
+    Leave,
+}
+
+impl Purpose {
+    /// The purpose of a word in a link.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        match word {
+            "onboard" => Some(Self::Onboard),
+            "receipt" => Some(Self::Receipt),
+            "leave" => Some(Self::Leave),
+            _ => None,
+        }
+    }
 }
 
 /// How the person came, so that he can be sent the same way again.
@@ -32,6 +60,9 @@ pub struct Entry {
     pub subscription: Option<SubscriptionId>,
     /// The tenant that he asked for, as he wrote it.
     pub tenant: Option<String>,
+    /// What he comes for.
+    #[serde(default)]
+    pub purpose: Purpose,
 }
 
 impl Entry {
@@ -46,6 +77,11 @@ impl Entry {
         }
         if let Some(tenant) = &self.tenant {
             query.append_pair("tenant", tenant);
+        }
+        match self.purpose {
+            Purpose::Onboard => {}
+            Purpose::Receipt => drop(query.append_pair("purpose", "receipt")),
+            Purpose::Leave => drop(query.append_pair("purpose", "leave")),
         }
         let query = query.finish();
         if query.is_empty() { "/api/consent/start".to_owned() } else { format!("/api/consent/start?{query}") }

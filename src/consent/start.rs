@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::session::{Entry, Phase, Sealed, SigningIn};
+use super::session::{Entry, Phase, Purpose, Sealed, SigningIn};
 use super::{Error, Failure, Onward, cookie_of, fields, invite, sealed};
 use crate::app::App;
 use crate::azure::{Authority, Domain, Prompt, SignIn};
@@ -22,7 +22,7 @@ impl StartQuery {
     /// # Errors
     /// [`Error::BadParameter`], [`Error::RepeatedParameter`].
     pub fn parse(query: &str) -> Result<Self, Error> {
-        const KNOWN: [&str; 3] = ["subscriptionId", "tenant", "invite"];
+        const KNOWN: [&str; 4] = ["subscriptionId", "tenant", "invite", "purpose"];
         let mut entry = Entry::default();
         for (name, value) in fields(query, &KNOWN).ok_or(Error::RepeatedParameter)? {
             let value = value.trim();
@@ -36,6 +36,9 @@ impl StartQuery {
                         return Err(Error::BadParameter("tenant"));
                     }
                     entry.tenant = Some(value.to_owned());
+                }
+                "purpose" => {
+                    entry.purpose = Purpose::of_word(value).ok_or(Error::BadParameter("purpose"))?;
                 }
                 _ => entry.invite = Some(value.chars().take(100).collect()),
             }
@@ -107,7 +110,11 @@ pub(super) async fn sign_in(
 
 /// Which tenant to sign in to: the invite's, the named one, the subscription's; else wherever the account is at home.
 async fn authority(app: &App, entry: &Entry) -> Result<Authority, Error> {
-    let invite = invite::check(app, entry.invite.as_deref()).await?;
+    // Who comes back needs no invite: his tenant's own record lets him in.
+    let invite = match entry.purpose {
+        Purpose::Onboard => invite::check(app, entry.invite.as_deref()).await?,
+        Purpose::Receipt | Purpose::Leave => None,
+    };
     let mut tenants: Vec<TenantId> = invite.and_then(|invite| invite.value.tenant_id).into_iter().collect();
     if let Some(text) = &entry.tenant {
         tenants.push(match (text.parse(), Domain::parse(text)) {

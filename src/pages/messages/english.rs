@@ -8,7 +8,7 @@ use crate::consent::{GrantRefusal, InviteFault, Standing};
 
 /// English.
 pub(in crate::pages) const ENGLISH: Messages =
-    Messages { frame: FRAME, choose: CHOOSE, granted: GRANTED, refused: REFUSED };
+    Messages { frame: FRAME, choose: CHOOSE, granted: GRANTED, refused: REFUSED, visit: super::visit::ENGLISH };
 
 const FRAME: Frame = Frame {
     purpose: "Azure health monitoring",

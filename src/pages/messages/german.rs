@@ -8,7 +8,7 @@ use crate::consent::{GrantRefusal, InviteFault, Standing};
 
 /// German.
 pub(in crate::pages) const GERMAN: Messages =
-    Messages { frame: FRAME, choose: CHOOSE, granted: GRANTED, refused: REFUSED };
+    Messages { frame: FRAME, choose: CHOOSE, granted: GRANTED, refused: REFUSED, visit: super::visit::GERMAN };
 
 const FRAME: Frame = Frame {
     purpose: "Zustand von Azure im Blick",
@@ -172,9 +172,10 @@ const REFUSED: Refused = Refused {
             ),
             InviteFault::Unknown => ("Diese Einladung ist nicht bekannt", "Die Einladung im Link gibt es nicht."),
             InviteFault::Expired => ("Diese Einladung ist abgelaufen", "Die Zeit dieser Einladung ist vorbei."),
-            InviteFault::Withdrawn => {
-                ("Diese Einladung wurde zurückgezogen", "Wer Ihnen die Einladung geschickt hat, hat sie zurückgenommen.")
-            }
+            InviteFault::Withdrawn => (
+                "Diese Einladung wurde zurückgezogen",
+                "Wer Ihnen die Einladung geschickt hat, hat sie zurückgenommen.",
+            ),
             InviteFault::InUse => (
                 "Diese Einladung wird gerade benutzt",
                 "Jemand erteilt mit dieser Einladung gerade in einem anderen Browser Zugriff. Sie dient einmal.",

@@ -5,6 +5,7 @@
 
 mod english;
 mod german;
+mod visit;
 
 use maud::Markup;
 
@@ -24,6 +25,7 @@ pub(super) struct Messages {
     pub choose: Choose,
     pub granted: Granted,
     pub refused: Refused,
+    pub visit: visit::Visit,
 }
 
 /// What is around every page.
