@@ -63,9 +63,7 @@ async fn what_is_no_invite_is_a_problem_that_names_the_member() {
     ] {
         let (status, problem) = case.app.call("POST", "/api/v1/invites", Some(body.clone())).await;
         assert_eq!(status, 400, "{body}: {problem}");
-        let said = problem.to_string();
-        // A wrong id is named by what it should be.
-        assert!(said.contains(named) || (named == "tenantId" && said.contains("GUID")), "{body}: {said}");
+        assert!(problem.to_string().contains(named), "{body}: {problem}");
     }
     assert_eq!(case.app.call("PUT", "/api/v1/invites", None).await.0, 405);
     assert_eq!(case.app.call("GET", "/api/v1/invites", None).await.1["value"], json!([]));

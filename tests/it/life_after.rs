@@ -61,7 +61,11 @@ async fn lost_and_found(
 
     app.sandbox.change(|world| heal(world, tenant, subscription));
     polls(&app, tenant, 2 * HOUR).await;
-    assert_eq!(record(&app, tenant).await.subscriptions[&subscription].access, SubscriptionAccess::Active, "{reason:?}");
+    assert_eq!(
+        record(&app, tenant).await.subscriptions[&subscription].access,
+        SubscriptionAccess::Active,
+        "{reason:?}"
+    );
     assert_eq!(app.news(tenant).await[1..], ["accessRestored"], "{reason:?}: healed without a new grant");
 }
 

@@ -48,9 +48,11 @@ async fn with_history() -> (Case, TenantId) {
 /// Every path and every body of the store, in lower case.
 async fn everything(case: &Case) -> String {
     let mut all = String::new();
-    for listed in case.app.backend.list("").await.expect("a listing") {
-        let blob = case.app.backend.get(&listed.path).await.expect("readable").expect("listed");
-        all.push_str(&format!("{}\n{}\n", listed.path, String::from_utf8_lossy(&blob.body)));
+    for root in Folder::ROOTS {
+        for listed in case.app.backend.list(&root.prefix()).await.expect("a listing") {
+            let blob = case.app.backend.get(&listed.path).await.expect("readable").expect("listed");
+            all.push_str(&format!("{}\n{}\n", listed.path, String::from_utf8_lossy(&blob.body)));
+        }
     }
     all.to_lowercase()
 }
@@ -149,7 +151,8 @@ async fn a_customer_can_be_renamed_and_labelled_and_a_wrong_change_is_a_problem(
     let (status, detail) = case.app.call("PATCH", &path, Some(change)).await;
     assert_eq!((status, detail["displayName"].as_str()), (200, Some("Contoso Ltd")), "{detail}");
     assert_eq!(detail["labels"]["contract"], "gold");
-    let (_, detail) = case.app.call("PATCH", &path, Some(json!({"labels": {"contract": null}, "timeZone": null}))).await;
+    let (_, detail) =
+        case.app.call("PATCH", &path, Some(json!({"labels": {"contract": null}, "timeZone": null}))).await;
     assert_eq!((&detail["labels"], &detail["timeZone"]), (&json!({}), &json!(null)));
     assert_eq!(detail["contacts"], json!(["ops@contoso.example"]), "what is not named stays");
     for wrong in [json!({"name": "x"}), json!({"contacts": ["nobody"]}), json!({"timeZone": "../etc"}), json!([])] {

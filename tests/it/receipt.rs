@@ -17,7 +17,10 @@ async fn the_receipt_names_the_assignment_who_made_it_and_the_command_that_remov
     assert_eq!((grant["role"].as_str(), grant["roleAssignmentId"].as_str()), (Some("Reader"), Some(id.as_str())));
     assert_eq!(grant["grantedBy"], serde_json::json!(case.owner));
     assert_eq!(receipt["takeBack"]["commands"][0], format!("az role assignment delete --ids {id}"));
-    assert_eq!(case.app.call("GET", "/api/v1/customers/00000000-0000-4000-8000-000000000009/receipt", None).await.0, 404);
+    assert_eq!(
+        case.app.call("GET", "/api/v1/customers/00000000-0000-4000-8000-000000000009/receipt", None).await.0,
+        404
+    );
 }
 
 #[tokio::test]
