@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::wire::roles::{API_VERSION, Permission, RoleAssignment};
 use super::{AccessToken, Client, Error};
-use crate::model::{ObjectId, SubscriptionId, TenantId, Timestamp};
+use crate::model::{ObjectId, Scope, SubscriptionId, TenantId, Timestamp};
 
 /// The built-in role Reader, the same in every cloud.
 pub(crate) const READER: Uuid = Uuid::from_u128(0xacdd_72a7_3385_48ef_bd42_f606_fba8_1ae7);
@@ -29,10 +29,10 @@ const REMOVE: &str = "Microsoft.Authorization/roleAssignments/delete";
 /// The waits while the principal of an assignment spreads in the directory; a `deadline` may end them earlier.
 const REPLICATION_WAITS: [u64; 5] = [2, 4, 6, 8, 10];
 
-/// The grant of a role on one subscription to our service principal.
+/// The grant of a role at one scope to our service principal.
 #[derive(Debug, Clone)]
 pub(crate) struct ReaderGrant {
-    pub subscription: SubscriptionId,
+    pub scope: Scope,
     /// The role definition.
     pub role: Uuid,
     pub tenant: TenantId,
@@ -51,20 +51,35 @@ pub(crate) struct Assigned {
     pub adopted: bool,
 }
 
-impl ReaderGrant {
-    fn scope(&self) -> String {
-        format!("/subscriptions/{}", self.subscription)
-    }
+/// A role assignment that somebody made for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundAssignment {
+    /// The full id.
+    pub id: String,
+    /// Where it was made.
+    pub scope: Scope,
+    /// The role definition.
+    pub role: Option<Uuid>,
+    /// Who made it, where Azure says so.
+    pub made_by: Option<ObjectId>,
+}
 
+impl ReaderGrant {
     /// The assignment's name, deterministic (5.4). Pure.
-    fn name(&self, cloud: &str) -> Uuid {
+    /// `seed`: empty but for a name that somebody else has used.
+    fn name(&self, cloud: &str, seed: &str) -> Uuid {
         let Self { tenant, principal, role, .. } = self;
-        let text = format!("{cloud}|{tenant}|{}|{role}|{principal}", self.scope()).to_ascii_lowercase();
+        let text = format!("{cloud}|{tenant}|{}|{role}|{principal}{seed}", self.scope).to_ascii_lowercase();
         Uuid::new_v5(&NAMESPACE, text.as_bytes())
     }
 
     fn body(&self) -> Value {
-        let role = format!("{}/providers/Microsoft.Authorization/roleDefinitions/{}", self.scope(), self.role);
+        let definition = format!("/providers/Microsoft.Authorization/roleDefinitions/{}", self.role);
+        let role = match &self.scope {
+            Scope::Subscription(_) => format!("{}{definition}", self.scope),
+            // A built-in role belongs to no subscription.
+            Scope::ManagementGroup(_) => definition,
+        };
         json!({ "properties": {
             "roleDefinitionId": role,
             "principalId": self.principal,
@@ -83,7 +98,7 @@ impl ReaderGrant {
         let principal = properties.principal_id.as_deref().and_then(|id| id.parse().ok());
         role.and_then(|id| id.parse().ok()) == Some(self.role)
             && principal == Some(self.principal)
-            && properties.scope.as_deref().is_some_and(|scope| scope.eq_ignore_ascii_case(&self.scope()))
+            && properties.scope.as_deref().is_some_and(|scope| scope.eq_ignore_ascii_case(&self.scope.to_string()))
     }
 }
 
@@ -134,19 +149,30 @@ impl Client {
         token: &AccessToken,
         deadline: Timestamp,
     ) -> Result<Assigned, Error> {
-        let name = grant.name(self.cloud.name);
-        let id = format!("{}/providers/Microsoft.Authorization/roleAssignments/{name}", grant.scope());
-        let path = format!("{id}?api-version={API_VERSION}");
+        let id = |seed: &str| {
+            let name = grant.name(self.cloud.name, seed);
+            format!("{}/providers/Microsoft.Authorization/roleAssignments/{name}", grant.scope)
+        };
+        let mut seeds = ["", "|2"].into_iter();
+        let mut id_now = id(seeds.next().unwrap_or_default());
         let body = grant.body();
         let mut waits = REPLICATION_WAITS.into_iter();
         loop {
+            let path = format!("{id_now}?api-version={API_VERSION}");
             let error = match self.arm(Method::PUT, &path, token, Some(&body)).await {
                 Ok(answer) => {
                     // 201: made now; 200: stood before.
-                    return Ok(Assigned { id, adopted: answer.status == 200 });
+                    return Ok(Assigned { id: id_now, adopted: answer.status == 200 });
                 }
                 Err(error) => error,
             };
+            // The name stands for something else and cannot be pointed elsewhere: another name, once.
+            if error.has_code("RoleAssignmentUpdateNotPermitted")
+                && let Some(seed) = seeds.next()
+            {
+                id_now = id(seed);
+                continue;
+            }
             if error.has_code("RoleAssignmentExists") {
                 let standing = self.standing_assignment(grant, token).await?;
                 return standing.map(|id| Assigned { id, adopted: true }).ok_or(error);
@@ -164,14 +190,49 @@ impl Client {
     async fn standing_assignment(&self, grant: &ReaderGrant, token: &AccessToken) -> Result<Option<String>, Error> {
         let path = format!(
             "{}/providers/Microsoft.Authorization/roleAssignments?api-version={API_VERSION}&$filter=principalId%20eq%20'{}'",
-            grant.scope(),
-            grant.principal
+            grant.scope, grant.principal
         );
         let listing = self.arm_list(&path, token).await?;
         let mut rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<RoleAssignment>(row).ok());
         let standing = rows.find(|row| grant.is(row)).and_then(|row| row.id);
         Ok(standing.filter(|id| id.len() <= 500))
     }
+
+    /// The assignment that lets a principal read a subscription, at the subscription or above it, where the token's holder
+    /// can see one. None: access comes by another way, such as a group.
+    ///
+    /// # Errors
+    /// Any of [`Client::arm_list`].
+    pub(crate) async fn assignment_of(
+        &self,
+        subscription: SubscriptionId,
+        principal: ObjectId,
+        token: &AccessToken,
+    ) -> Result<Option<FoundAssignment>, Error> {
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleAssignments?api-version={API_VERSION}\
+             &$filter=atScope()%20and%20assignedTo('{principal}')"
+        );
+        let listing = self.arm_list(&path, token).await?;
+        let rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<RoleAssignment>(row).ok());
+        let found = rows.filter_map(|row| found(row, principal));
+        // Reader first: another role of ours may be there too.
+        Ok(found.min_by_key(|one| (one.role != Some(READER), one.id.clone())))
+    }
+}
+
+fn found(row: RoleAssignment, principal: ObjectId) -> Option<FoundAssignment> {
+    let properties = row.properties?;
+    if properties.principal_id.as_deref().and_then(|id| id.parse().ok()) != Some(principal) {
+        return None;
+    }
+    let role = properties.role_definition_id.as_deref().and_then(|id| id.rsplit('/').next()?.parse().ok());
+    Some(FoundAssignment {
+        id: row.id.filter(|id| id.len() <= 500)?,
+        scope: properties.scope?.parse().ok()?,
+        role,
+        made_by: properties.created_by.and_then(|id| id.parse().ok()),
+    })
 }
 
 /// A role assignment of a principal, as somebody else reads it.
@@ -283,7 +344,7 @@ mod tests {
     fn grant() -> ReaderGrant {
         let id = "00000000-0000-4000-8000-000000000001";
         ReaderGrant {
-            subscription: id.parse().expect("a GUID"),
+            scope: Scope::Subscription(id.parse().expect("a GUID")),
             role: READER,
             tenant: id.parse().expect("a GUID"),
             principal: id.parse().expect("a GUID"),
@@ -326,13 +387,13 @@ mod tests {
 
     #[test]
     fn the_same_grant_has_the_same_name_and_another_cloud_or_principal_has_another() {
-        let name = grant().name("AzurePublic");
-        assert_eq!(name, grant().name("azurepublic"));
-        assert_ne!(name, grant().name("AzureChina"));
+        let name = grant().name("AzurePublic", "");
+        assert_eq!(name, grant().name("azurepublic", ""));
+        assert_ne!(name, grant().name("AzureChina", ""));
         let other = ReaderGrant { principal: Uuid::nil().into(), ..grant() };
-        assert_ne!(name, other.name("AzurePublic"));
+        assert_ne!(name, other.name("AzurePublic", ""));
         let other = ReaderGrant { role: SECURITY_READER, ..grant() };
-        assert_ne!(name, other.name("AzurePublic"));
+        assert_ne!(name, other.name("AzurePublic", ""));
     }
 
     #[test]

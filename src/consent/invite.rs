@@ -185,6 +185,15 @@ fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
+/// An open invite that the partner made for this very tenant, with its id.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn of_tenant(app: &App, tenant: TenantId) -> Result<Option<(String, Invite)>, store::Error> {
+    let open = |one: &InviteView| one.state == InviteState::Open && one.invite.tenant_id == Some(tenant);
+    Ok(list(app).await?.into_iter().find(open).map(|one| (one.id, one.invite)))
+}
+
 /// The invite of a link, checked. None: none was given and none is needed.
 pub(super) async fn check(app: &App, id: Option<&str>) -> Result<Option<Versioned<Invite>>, Error> {
     let Some(id) = id.filter(|id| !id.is_empty()) else {

@@ -10,11 +10,11 @@ use futures_util::StreamExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::session::{Entry, Phase, Purpose, Sealed};
-use super::start::sign_in;
+use super::session::{Chosen, Entry, Phase, Purpose, Sealed};
+use super::start::{Again, Wanted, sign_in};
 use super::{Error, Failure, GrantRefusal, Onward, sealed};
 use crate::app::App;
-use crate::azure::{self, AccessToken, Authority, Person, role_name};
+use crate::azure::{self, AccessToken, Authority, Person, Reach, role_name};
 use crate::life;
 use crate::model::{Customer, ObjectId, Snapshot, SubscriptionId, TenantId, Timestamp};
 use crate::query::{self, Receipt};
@@ -37,6 +37,7 @@ pub(crate) struct Visit {
     pub csrf: Sealed,
     pub held: Vec<Held>,
     pub chosen: Vec<SubscriptionId>,
+    pub user_name: String,
     /// True when Azure did not say everything.
     pub incomplete: bool,
 }
@@ -155,7 +156,7 @@ pub struct Left {
 pub(super) async fn begin(
     app: &Arc<App>,
     entry: &Entry,
-    chosen: &[SubscriptionId],
+    again: Option<&Chosen>,
     person: Person,
     token: &AccessToken,
 ) -> Result<Visit, Error> {
@@ -215,7 +216,8 @@ pub(super) async fn begin(
         token,
         csrf: Sealed(sealed::random_text::<32>(app.random.as_ref())),
         held,
-        chosen: chosen.to_vec(),
+        chosen: again.map(|again| again.subscriptions.iter().copied().collect()).unwrap_or_default(),
+        user_name: person.user_name,
         incomplete,
     })
 }
@@ -354,17 +356,17 @@ async fn step_up(
     visit: &Visit,
     outcomes: &[(Held, Result<(), GrantRefusal>)],
 ) -> Result<Option<Onward>, Error> {
-    let mut claims = None;
-    let mut lacking = Vec::new();
+    let (mut claims, mut chosen) = (None, Chosen::default());
     for (held, result) in outcomes {
         if let Err(GrantRefusal::SecondFactor { claims: found }) = result {
             claims = claims.or(found.clone());
-            lacking.push(held.id);
+            chosen.subscriptions.insert(held.id);
         }
     }
-    if lacking.is_empty() {
+    if chosen.subscriptions.is_empty() {
         return Ok(None);
     }
-    let authority = Authority::Tenant(visit.tenant);
-    sign_in(app, authority, visit.entry.clone(), lacking, Some(claims.as_deref())).await.map(Some)
+    let again = Again { chosen, claims: claims.as_deref(), login_hint: &visit.user_name };
+    let wanted = Wanted { entry: visit.entry.clone(), reach: Reach::ResourceManager, again: Some(again) };
+    sign_in(app, Authority::Tenant(visit.tenant), wanted).await.map(Some)
 }

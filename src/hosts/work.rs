@@ -92,10 +92,14 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             if let Err(error) = consent::prune_sessions(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "ended sign-in sessions could not be removed");
             }
+            consent::lighthouse::discover_when_due(app).await;
             if app.clock.now().minute() < ORPHANS_UNTIL_MINUTE
                 && let Err(error) = life::sweep_orphans(app).await
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "left-over documents could not be removed");
+            }
+            if let Err(error) = poll::credential::warn_of_expiry(app).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");
             }
             let planned = poll::plan(app).await?;
             let summary = format!("{} customers are due", planned.len());

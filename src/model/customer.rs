@@ -45,6 +45,7 @@ impl Customer {
     pub fn service_principal_id(&self) -> Option<ObjectId> {
         match self.access_mode {
             AccessMode::AppInCustomerTenant { service_principal_id } => Some(service_principal_id),
+            AccessMode::Lighthouse { .. } => None,
         }
     }
 }
@@ -59,6 +60,23 @@ pub enum AccessMode {
         /// The object id of that service principal. When it changes, the principal was recreated.
         service_principal_id: ObjectId,
     },
+    /// The customer delegated the subscriptions to the partner's tenant (Azure Lighthouse): our token of that tenant reads
+    /// them, and the customer's tenant knows nothing of our application.
+    #[serde(rename_all = "camelCase")]
+    Lighthouse {
+        /// The partner's tenant.
+        partner_tenant_id: TenantId,
+    },
+}
+
+impl Customer {
+    /// The tenant whose token opens the subscriptions.
+    pub fn token_tenant(&self) -> TenantId {
+        match self.access_mode {
+            AccessMode::AppInCustomerTenant { .. } => self.tenant_id,
+            AccessMode::Lighthouse { partner_tenant_id } => partner_tenant_id,
+        }
+    }
 }
 
 /// A subscription that we watch.
@@ -69,7 +87,8 @@ pub struct Subscription {
     pub display_name: String,
     /// Whether our application was seen reading it.
     pub access: SubscriptionAccess,
-    /// The full id of the role assignment that gives us access. Empty for one that we found: a wider scope covers it.
+    /// The full id of what gives us access: a role assignment on the subscription or on a management group above it, or a
+    /// Lighthouse registration assignment. Empty when Azure did not name it, or for one that we found.
     #[serde(default)]
     pub role_assignment_id: String,
     /// When access was granted, or the subscription was found. None in records of older versions.
@@ -87,6 +106,22 @@ pub struct Subscription {
     /// Why access is lost, while it is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<AccessLoss>,
+}
+
+impl Subscription {
+    /// A subscription that was granted just now.
+    pub fn granted(name: &str, access: SubscriptionAccess, role_assignment_id: &str, now: Timestamp) -> Self {
+        Self {
+            display_name: name.to_owned(),
+            access,
+            role_assignment_id: role_assignment_id.to_owned(),
+            granted_at: Some(now),
+            discovered: false,
+            tiers: BTreeSet::new(),
+            state: None,
+            lost: None,
+        }
+    }
 }
 
 /// Why, and since when, a subscription cannot be read any more.
@@ -119,13 +154,14 @@ pub enum SubscriptionAccess {
 pub struct Grant {
     /// When the assignment was made or adopted.
     pub at: Timestamp,
-    /// The user, by object id in the customer's tenant.
-    pub granted_by: ObjectId,
-    /// The user's name as shown to him when he granted; display only.
+    /// The user, by object id in the customer's tenant. None: it was made without us, and Azure does not say by whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_by: Option<ObjectId>,
+    /// The user's name as shown to him when he granted; display only. Empty when it is not known.
     pub granted_by_name: String,
     /// Our application.
     pub client_id: ClientId,
-    /// Our service principal in the customer's tenant.
+    /// Our service principal: in the customer's tenant, or with Lighthouse in the partner's.
     pub service_principal_id: ObjectId,
     /// The scope, such as `/subscriptions/{id}`.
     pub scope: String,

@@ -6,6 +6,7 @@ mod event;
 mod ids;
 mod invite;
 mod resource;
+mod scope;
 mod snapshot;
 mod transition;
 
@@ -16,9 +17,12 @@ pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
     ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
 };
-pub use ids::{ClientId, InvalidId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId};
+pub use ids::{
+    ClientId, InvalidId, ManagementGroupId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId,
+};
 pub use invite::{Invite, InviteUse};
 pub use resource::{AvailabilityState, ResourceState};
+pub use scope::Scope;
 pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};
 pub use transition::{EventChange, Timeline, Transition, TransitionKind};
 

@@ -182,6 +182,8 @@ pub enum GapReason {
     PrincipalRecreated,
     /// Our own credential was refused: every customer is affected.
     CredentialRefused,
+    /// The subscription has not registered the resource provider `Microsoft.ResourceHealth`.
+    ProviderNotRegistered,
     /// Azure asked us to slow down.
     Throttled,
     /// Azure failed or could not be reached.
@@ -217,6 +219,9 @@ impl GapReason {
                 "the application was removed from the tenant and added again, so its roles are gone: send a new invite"
             }
             Self::CredentialRefused => "our own credential is wrong or has expired: renew it",
+            Self::ProviderNotRegistered => {
+                "ask the customer to run: az provider register --namespace Microsoft.ResourceHealth --subscription <id>"
+            }
             Self::Throttled | Self::AzureUnavailable => "usually goes away by itself; look again in some minutes",
             Self::Unreadable => "Azure answered something new: report it with the detail",
             Self::Partial => "a later page failed; what was read is kept",

@@ -120,6 +120,16 @@ pub enum TransitionKind {
         /// Why.
         reason: GapReason,
     },
+    /// Our own credential ends soon, or has ended. The partner's, not a customer's.
+    #[serde(rename_all = "camelCase")]
+    CredentialExpiring {
+        /// Which one: its kind, and its thumbprint where it has one.
+        credential: String,
+        /// When it ends.
+        expires_at: Timestamp,
+        /// It ends within this many days; 0: it has ended.
+        within_days: u16,
+    },
     /// It can be read again.
     #[serde(rename_all = "camelCase")]
     CoverageRestored {
@@ -213,6 +223,7 @@ impl TransitionKind {
             Self::ResourceRecovered { resource_id } => format!("resourceRecovered|{resource_id}"),
             Self::ResourceNoLongerListed { resource_id } => format!("resourceNoLongerListed|{resource_id}"),
             Self::CoverageLost { subscription_id, source, .. } => format!("coverageLost|{subscription_id}|{source:?}"),
+            Self::CredentialExpiring { credential, .. } => format!("credentialExpiring|{credential}"),
             Self::CoverageRestored { subscription_id, source } => {
                 format!("coverageRestored|{subscription_id}|{source:?}")
             }

@@ -68,12 +68,21 @@ pub(crate) async fn file(
     tenant: TenantId,
     transitions: impl Iterator<Item = &Transition>,
 ) -> Result<(), store::Error> {
+    file_in(app, |month| Key::Timeline(tenant, month), transitions).await
+}
+
+/// The same in any timeline.
+pub(super) async fn file_in(
+    app: &App,
+    key_of: impl Fn(Month) -> Key,
+    transitions: impl Iterator<Item = &Transition>,
+) -> Result<(), store::Error> {
     let mut months: BTreeMap<Month, Vec<&Transition>> = BTreeMap::new();
     for transition in transitions {
         months.entry(Month::of(transition.at)).or_default().push(transition);
     }
     for (month, transitions) in months {
-        let key = Key::Timeline(tenant, month);
+        let key = key_of(month);
         settle(app, &key, |timeline: Option<&Timeline>| {
             let mut filed = timeline.cloned().unwrap_or_default();
             let before = filed.transitions.len();

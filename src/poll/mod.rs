@@ -1,5 +1,6 @@
 //! Reading health on a timer: plan who is due, read, compare, keep. Done twice, it gives the same.
 
+pub mod credential;
 pub mod diff;
 mod diff_access;
 mod diff_events;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::life;
-use crate::model::{AccessMode, Customer, Snapshot, SubscriptionId, TenantId};
+use crate::model::{Customer, Snapshot, SubscriptionId, TenantId};
 use crate::store::{self, Folder, Key, Versioned};
 use plan::Scope;
 
@@ -124,7 +125,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
             // Nothing is due: another poll was faster, or the same message came twice.
             return Ok(PollReport { tenant_id: tenant, read: 0, gaps: gaps(&known), transitions: 0 });
         }
-        let reading = app.azure.read_health(token_tenant(&customer.value), &ask).await;
+        let reading = app.azure.read_health(customer.value.token_tenant(), &ask).await;
         let mut diff = diff::diff(&known, &customer.value, &reading, app.clock.now());
         if listing {
             diff.after.listed_at = Some(now);
@@ -166,7 +167,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
 /// when Azure would not say, which the reading finds too.
 async fn list(app: &App, customer: &Customer) -> Result<BTreeSet<SubscriptionId>, Error> {
     let tenant = customer.tenant_id;
-    let seen = match app.azure.app_token(token_tenant(customer)).await {
+    let seen = match app.azure.app_token(customer.token_tenant()).await {
         Ok(token) => app.azure.subscriptions(&token).await,
         Err(error) => Err(error),
     };
@@ -188,11 +189,4 @@ async fn list(app: &App, customer: &Customer) -> Result<BTreeSet<SubscriptionId>
 /// Subscriptions that could not be read in full.
 fn gaps(snapshot: &Snapshot) -> usize {
     snapshot.coverage.values().filter(|known| known.events.gap.is_some() || known.resources.gap.is_some()).count()
-}
-
-/// The tenant whose token opens the customer's subscriptions.
-fn token_tenant(customer: &Customer) -> TenantId {
-    match customer.access_mode {
-        AccessMode::AppInCustomerTenant { .. } => customer.tenant_id,
-    }
 }

@@ -19,6 +19,8 @@ pub enum Key {
     Text(TextHash),
     /// The transitions of one customer and month.
     Timeline(TenantId, Month),
+    /// The transitions of the partner himself in one month, such as of his credential.
+    PartnerTimeline(Month),
 }
 
 /// A calendar month, UTC, as `yyyy-mm`.
@@ -72,6 +74,7 @@ impl Key {
             Self::Session(id) => format!("sessions/{}.bin", segment(id)),
             Self::Health(tenant) => format!("health/{tenant}.json"),
             Self::Text(hash) => format!("texts/{}.html", segment(hash.as_str())),
+            Self::PartnerTimeline(month) => format!("timeline/partner/{}.json", month.0),
             Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),
         }
     }
@@ -112,16 +115,13 @@ mod tests {
             Key::Health(tenant),
             Key::Text(TextHash::of("t")),
             Key::Timeline(tenant, Month::of(now)),
+            Key::PartnerTimeline(Month::of(now)),
         ];
         for key in keys {
             // A new kind of document belongs into the list above, and its folder into the roots.
             match &key {
-                Key::Customer(_)
-                | Key::Invite(_)
-                | Key::Session(_)
-                | Key::Health(_)
-                | Key::Text(_)
-                | Key::Timeline(..) => {}
+                Key::Customer(_) | Key::Invite(_) | Key::Session(_) | Key::Health(_) | Key::Text(_) => {}
+                Key::Timeline(..) | Key::PartnerTimeline(_) => {}
             }
             let below = Folder::ROOTS.iter().filter(|root| key.path().starts_with(root.prefix().as_ref())).count();
             assert_eq!(below, 1, "{}", key.path());

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
+mod catalogue;
 mod cli;
+mod credentials;
 mod diff_laws;
 mod end_to_end;
 mod faults;
@@ -16,6 +18,7 @@ mod offboarding;
 mod onboarding;
 mod onboarding_attacks;
 mod onboarding_refusals;
+mod onboarding_ways;
 mod polling;
 mod querying;
 mod receipt;

@@ -236,6 +236,9 @@ fn tell(customer: &str, transition: &Transition) {
         TransitionKind::SubscriptionStateChanged { subscription_id, was, is } => {
             format!("{subscription_id} was {was} and is {is}")
         }
+        TransitionKind::CredentialExpiring { credential, expires_at, .. } => {
+            format!("our {credential} ends at {expires_at}")
+        }
     };
     let history = if transition.backfill { " [known before you came]" } else { "" };
     println!("  {}  {customer:<18} {news}{history}", transition.at.format("%H:%M:%S"));
