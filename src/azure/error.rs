@@ -235,7 +235,7 @@ impl EntraRefusal {
             GapReason::ApplicationDisabled
         } else if self.has_any(&NO_PRINCIPAL) {
             GapReason::ConsentWithdrawn
-        } else if self.is_about_our_credential() || self.error == "invalid_client" {
+        } else if self.is_our_mistake() || self.error == "invalid_client" {
             GapReason::CredentialRefused
         } else if self.error == "unauthorized_client" {
             GapReason::ConsentWithdrawn
