@@ -214,6 +214,13 @@ impl EntraRefusal {
         remedies.iter().find(|(codes, _)| self.has_any(codes)).map(|(_, remedy)| *remedy)
     }
 
+    /// True when our registration or our request is wrong, whoever signs in (2.6): the operator must mend it.
+    pub(crate) fn is_our_mistake(&self) -> bool {
+        const REGISTRATION: [u32; 6] = [65_005, 650_056, 650_057, 50_011, 900_971, 50_194];
+        const REQUEST: [u32; 6] = [70_011, 28_002, 28_003, 700_022, 700_023, 9_001_023];
+        self.has_any(&REGISTRATION) || self.has_any(&REQUEST) || self.is_about_our_credential()
+    }
+
     /// True for Entra's own passing trouble under a 4xx status (2.6).
     pub(crate) fn is_transient(&self) -> bool {
         self.error == "temporarily_unavailable"
@@ -228,7 +235,7 @@ impl EntraRefusal {
             GapReason::ApplicationDisabled
         } else if self.has_any(&NO_PRINCIPAL) {
             GapReason::ConsentWithdrawn
-        } else if self.is_about_our_credential() || self.error == "invalid_client" {
+        } else if self.is_our_mistake() || self.error == "invalid_client" {
             GapReason::CredentialRefused
         } else if self.error == "unauthorized_client" {
             GapReason::ConsentWithdrawn

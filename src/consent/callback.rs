@@ -165,11 +165,16 @@ pub(super) fn same(ours: &Sealed, theirs: &SecretString) -> bool {
 
 /// What an error of the authorization endpoint means for the person (section 2.3 and 2.6). Pure.
 pub(super) fn refused(refusal: EntraRefusal, cancelled: bool) -> Error {
+    if refusal.is_our_mistake() {
+        tracing::error!(entra.error = refusal.error, entra.codes = ?refusal.codes, "our registration or request is wrong");
+    }
     const APPROVAL: [u32; 3] = [90_094, 90_095, 65_001];
     if refusal.codes.iter().any(|code| APPROVAL.contains(code)) || refusal.error == "consent_required" {
         Error::ApprovalNeeded
     } else if cancelled || (refusal.error == "access_denied" && matches!(refusal.codes.as_slice(), [] | [65_004])) {
         Error::Cancelled
+    } else if refusal.is_our_mistake() {
+        Error::Internal("Entra does not take our registration or request as it is; see the codes in the log")
     } else if refusal.is_transient() {
         Error::Azure(azure::Error::Unavailable { what: format!("Entra's sign-in: {}", refusal.error) })
     } else {

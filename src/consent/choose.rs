@@ -123,7 +123,7 @@ pub struct Choice {
 pub async fn choices(app: &Arc<App>, cookie: Option<&str>, shown: Shown) -> Result<Choices, Failure> {
     let opened = sealed::resume(app, cookie).await?;
     let expires_at = opened.ticket.expires_at().ok_or(Error::Tampered)?;
-    let choosing = opened.phase.choosing()?;
+    let choosing = opened.phase.choosing().map_err(|failure| *failure)?;
     let ticked = |offer: &Offer| choosing.chosen.subscriptions.contains(&offer.id);
     let matching = shown.matching(&choosing.offers);
     let rows = shown.rows(&choosing.offers);
@@ -160,7 +160,7 @@ pub async fn choices(app: &Arc<App>, cookie: Option<&str>, shown: Shown) -> Resu
 pub async fn browse(app: &Arc<App>, form: &GrantForm, cookie: Option<&str>) -> Result<String, Failure> {
     let mut opened = sealed::resume(app, cookie).await?;
     let phase = std::mem::replace(&mut opened.phase, Phase::Granting);
-    let mut choosing = phase.choosing()?;
+    let mut choosing = phase.choosing().map_err(|failure| *failure)?;
     form.is_from(&choosing.csrf)?;
     let mut ticked = ticked(&choosing, form).map_err(|error| error.of(&choosing.entry))?;
     let mut next = Shown { search: form.search.clone(), page: 0 };

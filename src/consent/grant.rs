@@ -278,7 +278,7 @@ impl GrantRefusal {
 /// Everything that keeps the grant from being tried; what Azure says to one subscription is in its outcome.
 pub async fn grant(app: &Arc<App>, form: GrantForm, cookie: Option<&str>) -> Result<Granted, Failure> {
     let mut opened = sealed::resume(app, cookie).await?;
-    let choosing = std::mem::replace(&mut opened.phase, Phase::Granting).choosing()?;
+    let choosing = std::mem::replace(&mut opened.phase, Phase::Granting).choosing().map_err(|failure| *failure)?;
     form.is_from(&choosing.csrf)?;
     let entry = choosing.entry.clone();
     let target = target(&choosing, &form).map_err(|error| error.of(&entry))?;

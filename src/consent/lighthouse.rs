@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::StreamExt as _;
@@ -21,6 +22,9 @@ use crate::store::Key;
 
 /// How often the timer looks: a delegation takes up to 15 minutes to appear anyway.
 const EVERY: TimeDelta = TimeDelta::minutes(10);
+
+/// How long the timer waits for a token of our own tenant.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Registration assignments read at once.
 const READS: usize = 8;
@@ -105,6 +109,12 @@ pub async fn discover_when_due(app: &Arc<App>) {
             return;
         }
         *last = Some(now);
+    }
+    // Where Entra cannot be reached, the timer must not stand still: the polls find that out by themselves.
+    let token = tokio::time::timeout(TOKEN_PATIENCE, app.azure.app_token(app.settings.identity.tenant_id)).await;
+    if !matches!(token, Ok(Ok(_))) {
+        tracing::info!("delegations could not be looked for: there is no token of our own tenant");
+        return;
     }
     match discover(app, &Accept::Invited).await {
         Ok(found) => {

@@ -172,6 +172,23 @@ pub async fn principal_in(app: &Arc<App>, tenant: TenantId) -> Result<Option<Obj
     }
 }
 
+/// The Azure CLI line that grants Reader at a scope. Ids only, never names: nothing needs quoting.
+pub fn grant_command(principal: Option<ObjectId>, client_id: ClientId, scope: &str) -> String {
+    // A scope with blanks in it is a placeholder, which a shell must not read as more.
+    let scope = if scope.contains('<') { format!("\"{scope}\"") } else { scope.to_owned() };
+    // With the object id the CLI asks no directory; without it, the principal is made first and found by its application.
+    match principal {
+        Some(principal) => format!(
+            "az role assignment create --role Reader --scope {scope} \
+             --assignee-object-id {principal} --assignee-principal-type ServicePrincipal"
+        ),
+        None => format!(
+            "az ad sp create --id {client_id}\n\
+             az role assignment create --role Reader --scope {scope} --assignee {client_id}"
+        ),
+    }
+}
+
 fn named(invite: &Invite) -> BTreeSet<SubscriptionId> {
     invite.subscription_ids.iter().copied().collect()
 }

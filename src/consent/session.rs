@@ -37,13 +37,13 @@ impl Phase {
     ///
     /// # Errors
     /// What the person did instead.
-    pub(crate) fn choosing(self) -> Result<Box<Choosing>, Failure> {
+    pub(crate) fn choosing(self) -> Result<Box<Choosing>, Box<Failure>> {
         match self {
             Self::Choosing(choosing) => Ok(choosing),
-            Self::SigningIn(signing_in) => Err(Error::StateMismatch.of(&signing_in.entry)),
-            Self::AdminConsenting(consenting) => Err(Error::StateMismatch.of(&consenting.entry)),
+            Self::SigningIn(signing_in) => Err(Box::new(Error::StateMismatch.of(&signing_in.entry))),
+            Self::AdminConsenting(consenting) => Err(Box::new(Error::StateMismatch.of(&consenting.entry))),
             Self::Redeeming | Self::Granting | Self::AdminConsented(_) | Self::Manual(_) | Self::Visiting(_) => {
-                Err(Error::Used.into())
+                Err(Box::new(Error::Used.into()))
             }
         }
     }

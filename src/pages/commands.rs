@@ -15,21 +15,7 @@ pub(super) fn grant(principal: Option<ObjectId>, client_id: ClientId, subscripti
 }
 
 /// The line that grants Reader at a scope.
-pub(crate) fn grant_at(principal: Option<ObjectId>, client_id: ClientId, scope: &str) -> String {
-    // A scope with blanks in it is a placeholder, which a shell must not read as more.
-    let scope = if scope.contains('<') { format!("\"{scope}\"") } else { scope.to_owned() };
-    // With the object id the CLI asks no directory; without it, the principal is made first and found by its application.
-    match principal {
-        Some(principal) => format!(
-            "az role assignment create --role Reader --scope {scope} \
-             --assignee-object-id {principal} --assignee-principal-type ServicePrincipal"
-        ),
-        None => format!(
-            "az ad sp create --id {client_id}\n\
-             az role assignment create --role Reader --scope {scope} --assignee {client_id}"
-        ),
-    }
-}
+pub(super) use crate::consent::manual::grant_command as grant_at;
 
 /// The line that takes Reader back.
 pub(super) fn take_back(principal: Option<ObjectId>) -> String {

@@ -203,6 +203,18 @@ fn advice(refusal: &EntraRefusal) -> SignInAdvice {
         SignInAdvice::SecondFactor
     } else if any(&[500_021, 500_022, 500_212, 500_213]) {
         SignInAdvice::TenantRestriction
+    } else if any(&[500_208, 90_072]) {
+        SignInAdvice::WrongAccount
+    } else if any(&[50_055, 50_057, 50_126, 50_053]) {
+        SignInAdvice::Account
+    } else if any(&[700_016, 7_000_229]) {
+        SignInAdvice::NotThere
+    } else if any(&[90_002, 50_128, 50_059, 90_019, 90_038, 900_382, 900_432, 1_000_104]) {
+        SignInAdvice::UnknownTenant
+    } else if any(&[650_052, 500_011]) {
+        SignInAdvice::NoAzure
+    } else if any(&[50_196]) {
+        SignInAdvice::Wait
     } else {
         SignInAdvice::Again
     }

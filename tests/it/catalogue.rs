@@ -98,6 +98,15 @@ const ARM: &[(&str, u16, &str)] = &[
 /// `status "title"`, and the first sentence of what a refused subscription is told.
 fn told(page: &Page) -> String {
     let heading = page.body.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).unwrap_or_default();
+    // The advice of a refused sign-in, else the reason of a refused subscription.
+    let after = match page.body.split("<h2>What to do now</h2>").nth(1) {
+        Some(rest) => rest.split("<p>").nth(1),
+        None => None,
+    };
+    if let Some(advice) = after.filter(|_| heading == "Microsoft refused the sign-in") {
+        let advice = advice.split("</p>").next().unwrap_or_default().replace("&#39;", "'");
+        return format!("{} \"{heading}\": {}", page.status, advice.split(". ").next().unwrap_or_default());
+    }
     let note = page.body.split("<div class=\"note\"><p>").nth(1).and_then(|rest| rest.split("</p>").next());
     let note = note.map(|text| {
         let plain: String = text.split('<').map(|part| part.split_once('>').map_or(part, |(_, rest)| rest)).collect();

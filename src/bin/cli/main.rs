@@ -1,6 +1,7 @@
 //! The command line: run everything here, poll now, ask, check the set-up, build the package.
 
 mod ask;
+mod connect;
 mod demo;
 mod doctor;
 mod output;
@@ -68,7 +69,10 @@ enum Command {
         refresh: bool,
     },
     /// List the customers, each with its health in one word
-    Customers,
+    Customers {
+        #[command(subcommand)]
+        task: Option<connect::Task>,
+    },
     /// List incidents: each tracking id over all customers
     Incidents {
         /// Resolved ones too
@@ -138,7 +142,8 @@ async fn main() -> ExitCode {
         Command::Serve { listen } => run::serve(&common, listen).await,
         Command::Poll { tenants } => run::poll(&common, tenants).await,
         Command::Health { tenant, subscription, refresh } => ask::health(&common, tenant, subscription, refresh).await,
-        Command::Customers => ask::customers(&common).await,
+        Command::Customers { task: None } => ask::customers(&common).await,
+        Command::Customers { task: Some(task) } => connect::run(&common, task).await,
         Command::Incidents { all } => ask::incidents(&common, all).await,
         Command::Register(options) => register::run(&common, options).await,
         Command::Invite { label, tenant, subscriptions, tiers, days } => {

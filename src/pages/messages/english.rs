@@ -308,6 +308,23 @@ const REFUSED: Refused = Refused {
             SignInAdvice::TenantRestriction => {
                 "Your organisation restricts access to other organisations' applications. Ask your IT to allow it."
             }
+            SignInAdvice::WrongAccount => {
+                "This kind of account cannot be used here. Sign in with a work or school account of the organisation itself."
+            }
+            SignInAdvice::Account => {
+                "Something is wrong with the password or the account. Ask the IT of your organisation, then sign in again."
+            }
+            SignInAdvice::NotThere => {
+                "The application is not in your organisation, or not everywhere yet. Sign in again in two minutes and accept, or let \
+                 an administrator approve it."
+            }
+            SignInAdvice::UnknownTenant => {
+                "Microsoft does not know the organisation of the link, or it is in another Azure cloud. Check the link."
+            }
+            SignInAdvice::NoAzure => {
+                "Azure is not set up in this organisation. Check that you are signing in to the organisation that has the subscriptions."
+            }
+            SignInAdvice::Wait => "Microsoft was asked too often. Wait some minutes, then sign in again.",
             SignInAdvice::Again => "Sign in again. If it happens again, tell us the reference.",
         };
         Told::new(

@@ -345,6 +345,25 @@ const REFUSED: Refused = Refused {
             SignInAdvice::TenantRestriction => {
                 "Ihre Organisation beschränkt den Zugriff auf Anwendungen anderer Organisationen. Bitten Sie Ihre IT, ihn zu erlauben."
             }
+            SignInAdvice::WrongAccount => {
+                "Diese Art von Konto geht hier nicht. Melden Sie sich mit einem Geschäfts- oder Schulkonto der Organisation selbst an."
+            }
+            SignInAdvice::Account => {
+                "Mit dem Kennwort oder dem Konto stimmt etwas nicht. Fragen Sie Ihre IT, und melden Sie sich dann noch einmal an."
+            }
+            SignInAdvice::NotThere => {
+                "Die Anwendung ist nicht oder noch nicht überall in Ihrer Organisation. Melden Sie sich in zwei Minuten noch einmal an \
+                 und stimmen Sie zu, oder lassen Sie die Administration zustimmen."
+            }
+            SignInAdvice::UnknownTenant => {
+                "Microsoft kennt die Organisation des Links nicht, oder sie ist in einer anderen Azure-Cloud. Prüfen Sie den Link."
+            }
+            SignInAdvice::NoAzure => {
+                "Azure ist in dieser Organisation nicht eingerichtet. Prüfen Sie, ob Sie sich bei der Organisation mit den Abonnements anmelden."
+            }
+            SignInAdvice::Wait => {
+                "Microsoft wurde zu oft gefragt. Warten Sie einige Minuten, und melden Sie sich dann noch einmal an."
+            }
             SignInAdvice::Again => "Melden Sie sich noch einmal an. Geschieht es wieder, nennen Sie uns die Referenz.",
         };
         Told::new(

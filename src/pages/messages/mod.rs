@@ -181,6 +181,18 @@ pub(super) enum SignInAdvice {
     SecondFactor,
     /// The tenant restricts foreign applications.
     TenantRestriction,
+    /// The wrong kind of account.
+    WrongAccount,
+    /// The password, or an account that is locked or disabled.
+    Account,
+    /// The application has left the tenant, or has not arrived.
+    NotThere,
+    /// The tenant is not known, or is in another cloud.
+    UnknownTenant,
+    /// The tenant has no Azure.
+    NoAzure,
+    /// It went too fast.
+    Wait,
     /// Nothing known.
     Again,
 }
