@@ -20,3 +20,4 @@ mod standalone;
 mod store;
 mod support;
 mod tokens;
+mod web_attacks;
