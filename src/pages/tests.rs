@@ -1,5 +1,7 @@
 //! Each page that turns somebody away, in each language; and the colours.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -187,6 +189,25 @@ async fn the_logo_is_in_the_page_and_nothing_may_be_loaded() {
     std::fs::write(&file, [b"\x89PNG\r\n\x1a\n".as_slice(), &[0; 65_536]].concat()).unwrap();
     assert!(read(&file).unwrap_err().to_string().contains("PARTNER_LOGO: found a file of 65544 bytes"));
     assert!(read(&folder.path().join("none.png")).unwrap_err().to_string().contains("cannot be read"));
+}
+
+#[tokio::test]
+async fn a_problem_of_the_host_is_a_page_too() {
+    let app = app();
+    let mut german = HeaderMap::new();
+    german.insert("accept-language", "de".parse().unwrap());
+    for status in [400, 404, 405, 411, 413, 415, 429, 500, 504] {
+        let mut problem = Response::new("{}".into());
+        *problem.status_mut() = StatusCode::from_u16(status).unwrap();
+        problem.headers_mut().insert("retry-after", "7".parse().unwrap());
+        let (one, other) = (of_problem(&app, "", &HeaderMap::new(), &problem), of_problem(&app, "", &german, &problem));
+        assert_eq!((one.status().as_u16(), one.headers()["retry-after"].to_str().unwrap()), (status, "7"));
+        let (one, other) = (body(one).await, body(other).await);
+        assert_eq!((faults(&one), faults(&other)), (Vec::new(), Vec::new()), "{status}");
+        assert_ne!(heading(&one), heading(&other), "{status}");
+        let may_have_granted = !one.contains("Nothing was granted");
+        assert_eq!(may_have_granted, status >= 500, "{status}");
+    }
 }
 
 #[test]

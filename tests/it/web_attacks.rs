@@ -214,6 +214,7 @@ async fn every_answer_to_a_browser_keeps_itself_out_of_frames_caches_and_scripts
         if page.status != 303 {
             assert_eq!(header("content-type"), "text/html; charset=utf-8", "{what}");
             assert_eq!(page.faults(), Vec::<String>::new(), "{what}");
+            assert!(page.body.len() < 16 * 1024, "{what} has {} bytes, and is all there is to load", page.body.len());
         }
     }
 }
