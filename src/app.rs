@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::azure;
+use crate::consent::lighthouse::LastDiscovery;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
 use crate::outside::{Clock, Outside, Random};
@@ -29,6 +30,8 @@ pub struct App {
     pub customers: TenantCache<Customer>,
     /// Snapshots, likewise.
     pub snapshots: TenantCache<Snapshot>,
+    /// When this process last looked for delegations.
+    pub last_discovery: LastDiscovery,
 }
 
 impl App {
@@ -52,6 +55,7 @@ impl App {
             azure,
             customers: TenantCache::new(Folder::Customers, Key::Customer),
             snapshots: TenantCache::new(Folder::Health, Key::Health),
+            last_discovery: LastDiscovery::default(),
         })
     }
 }

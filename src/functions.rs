@@ -13,6 +13,7 @@ pub use route::Route;
 
 /// Every folder of `functions/` with its function.json, in the host's order (by name).
 pub const FILES: &[(&str, &str)] = &[
+    ("AdminConsentCallback", include_str!("../functions/AdminConsentCallback/function.json")),
     ("ConsentCallback", include_str!("../functions/ConsentCallback/function.json")),
     ("ConsentGrant", include_str!("../functions/ConsentGrant/function.json")),
     ("ConsentStart", include_str!("../functions/ConsentStart/function.json")),

@@ -11,6 +11,7 @@ pub mod azure;
 pub mod consent;
 pub mod functions;
 pub mod hosts;
+pub mod life;
 pub mod limits;
 pub mod model;
 pub mod outside;

@@ -1,5 +1,6 @@
 //! Settings: every variable, read and checked once. Every fault is reported at once, never only the first.
 
+mod credential;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
+pub use self::credential::{Credential, Expiry};
 use self::read::Reader;
 use crate::azure::Cloud;
 use crate::model::{ClientId, TenantId};
@@ -73,15 +75,15 @@ pub struct Aws {
     pub health_poll_queue: Url,
 }
 
-/// Our application registration (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET`).
+/// Our application registration (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`) and its credential.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The partner's tenant.
     pub tenant_id: TenantId,
     /// The multi-tenant application.
     pub client_id: ClientId,
-    /// Its secret.
-    pub client_secret: SecretString,
+    /// How it proves who it is.
+    pub credential: Credential,
 }
 
 /// Where documents live (`STATE_STORE_URL`, `AzureWebJobsStorage`).
@@ -228,9 +230,16 @@ pub const NAMES: &[(&str, &str)] = &[
     ("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000aaaa"),
     ("AZURE_CLIENT_ID", "00000000-0000-4000-8000-00000000cccc"),
     ("AZURE_CLIENT_SECRET", "the-client-secret-value-not-its-id"),
+    ("AZURE_CLIENT_SECRET_EXPIRES", ""),
+    ("AZURE_CLIENT_CERTIFICATE_PATH", ""),
+    ("AZURE_CLIENT_CERTIFICATE_PASSWORD", ""),
+    ("AZURE_CLIENT_CERTIFICATE_ALGORITHM", ""),
+    ("MANAGED_IDENTITY_CLIENT_ID", ""),
+    ("AZURE_FEDERATED_TOKEN_FILE", ""),
     ("AZURE_CLOUD", "AzurePublic"),
     ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com"),
     ("AZURE_RESOURCE_MANAGER_URL", "https://management.azure.com"),
+    ("MICROSOFT_GRAPH_URL", "https://graph.microsoft.com"),
     ("PUBLIC_BASE_URL", "http://localhost:7071"),
     ("PARTNER_NAME", "Contoso Managed Services"),
     ("PARTNER_LOGO", ""),
@@ -319,6 +328,11 @@ impl Settings {
     /// The redirect URI of the consent flow, as registered with the application.
     pub fn redirect_uri(&self) -> String {
         self.public_url("/api/consent/callback")
+    }
+
+    /// The redirect URI of an admin consent, to be registered beside the other.
+    pub fn admin_redirect_uri(&self) -> String {
+        self.public_url("/api/consent/admin-callback")
     }
 
     /// An address below the public base address. `path` starts with a slash.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use warp::http::{Method, StatusCode, header};
 use warp::reply::Response;
 
-use crate::{poll, query, store};
+use crate::{life, poll, query, store};
 
 /// A problem document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,15 @@ impl From<query::Error> for Problem {
             query::Error::NotFound => Self::not_found(),
             query::Error::Store(error) => error.into(),
             query::Error::Poll(error) => error.into(),
+        }
+    }
+}
+
+impl From<life::Error> for Problem {
+    fn from(error: life::Error) -> Self {
+        match error {
+            life::Error::UnknownCustomer(_) => Self::not_found(),
+            life::Error::Store(error) => error.into(),
         }
     }
 }

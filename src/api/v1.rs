@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Buf;
+use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
 use warp::Filter as _;
@@ -10,12 +12,17 @@ use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_M
 use warp::http::{HeaderValue, Method, StatusCode};
 use warp::reply::Response;
 
+use super::manage::{self, Changed};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use crate::app::App;
+use crate::consent::invite;
 use crate::model::{InvalidId, sha256_hex};
 use crate::query::page::Page;
 use crate::query::{self, Answer, EventFilter};
+
+/// The largest body that is read.
+const BODY_LIMIT: usize = 64 * 1024;
 
 /// Every route of `HealthApi`. What it does not know is a problem, not a rejection: nothing else lives under `/api/v1`.
 pub(super) fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
@@ -24,18 +31,35 @@ pub(super) fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
         .and(warp::method())
         .and(warp::header::headers_cloned())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
-        .then(move |tail: warp::path::Tail, method, headers, query: String| {
+        .and(warp::body::stream())
+        .then(move |tail: warp::path::Tail, method, headers, query: String, body| {
             let app = Arc::clone(&app);
-            async move { serve(&app, tail.as_str(), &method, &headers, &query).await }
+            async move {
+                let call = Call { path: tail.as_str(), method: &method, headers: &headers, query: &query };
+                serve(&app, &call, body).await
+            }
         })
         .boxed()
 }
 
+/// One request, without its body.
+struct Call<'a> {
+    path: &'a str,
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    query: &'a str,
+}
+
 /// Answers one request, with an id that finds it in the log.
-async fn serve(app: &Arc<App>, path: &str, method: &Method, headers: &HeaderMap, query: &str) -> Response {
+async fn serve<B: Buf, E>(app: &Arc<App>, call: &Call<'_>, body: impl Stream<Item = Result<B, E>>) -> Response {
+    let headers = call.headers;
     let request_id = request_id(app, headers);
-    let mut response = match route(app, path, method, query).await {
-        Ok(body) => reply(&body, headers),
+    let answer = match manage::is_change(call.method) {
+        true => change(app, call, body).await.map(changed),
+        false => route(app, call.path, call.method, call.query).await.map(|body| reply(&body, headers)),
+    };
+    let mut response = match answer {
+        Ok(response) => response,
         Err(problem) => {
             if problem.status >= 500 {
                 tracing::error!(request.id = request_id, problem = problem.kind, "could not answer");
@@ -53,6 +77,87 @@ async fn serve(app: &Arc<App>, path: &str, method: &Method, headers: &HeaderMap,
     response
 }
 
+/// The routes that change something.
+async fn change<B: Buf, E>(
+    app: &Arc<App>,
+    call: &Call<'_>,
+    body: impl Stream<Item = Result<B, E>>,
+) -> Result<Changed, Problem> {
+    let segments: Vec<&str> = call.path.trim_end_matches('/').split('/').collect();
+    let none = |known| Parameters::parse(call.query, known);
+    match (call.method, segments.as_slice()) {
+        (&Method::POST, ["invites"]) => {
+            none(&[])?;
+            manage::invite(app, &json_body(call, body).await?).await
+        }
+        (&Method::DELETE, ["invites", id]) => {
+            none(&[])?;
+            manage::withdraw(app, id).await
+        }
+        (&Method::PATCH, ["customers", tenant]) => {
+            none(&[])?;
+            let tenant = id("tenantId", tenant)?;
+            manage::customer(app, tenant, &json_body(call, body).await?).await
+        }
+        (&Method::DELETE, ["customers", tenant]) => {
+            let erase = none(&["erase"])?.flag("erase")?;
+            manage::offboard(app, id("tenantId", tenant)?, erase).await
+        }
+        (method, ["invites"]) => Err(Problem::method_not_allowed(method, "GET, POST")),
+        (method, ["invites", _]) => Err(Problem::method_not_allowed(method, "DELETE")),
+        (method, ["customers", _]) => Err(Problem::method_not_allowed(method, "GET, PATCH, DELETE")),
+        // What is only read says so, and what is unknown is unknown.
+        (method, _) => match route(app, call.path, &Method::HEAD, call.query).await {
+            Err(problem) if problem.status == 404 => Err(problem),
+            _ => Err(Problem::method_not_allowed(method, "GET")),
+        },
+    }
+}
+
+/// A JSON body up to the limit.
+async fn json_body<B: Buf, E>(call: &Call<'_>, body: impl Stream<Item = Result<B, E>>) -> Result<Vec<u8>, Problem> {
+    let kind = call.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    // Another type would let a form on somebody else's page send it.
+    if !(kind.eq_ignore_ascii_case("application/json") || kind.eq_ignore_ascii_case("application/merge-patch+json")) {
+        let detail = "The body must be application/json.";
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "Unsupported media type",
+            detail,
+        ));
+    }
+    futures_util::pin_mut!(body);
+    let mut bytes = Vec::new();
+    while let Some(part) = body.next().await {
+        let Ok(mut part) = part else { return Err(Problem::invalid("body", "The body broke off.")) };
+        if bytes.len() + part.remaining() > BODY_LIMIT {
+            let detail = "The body has at most 64 KiB.";
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail));
+        }
+        while part.has_remaining() {
+            let length = part.chunk().len();
+            bytes.extend_from_slice(part.chunk());
+            part.advance(length);
+        }
+    }
+    Ok(bytes)
+}
+
+fn changed(changed: Changed) -> Response {
+    let mut response = match &changed.body {
+        Some(body) => Response::new(serde_json::to_vec(body).unwrap_or_default().into()),
+        None => Response::default(),
+    };
+    *response.status_mut() = changed.status;
+    if changed.body.is_some() {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Result<Value, Problem> {
     let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
     let answer = match segments.as_slice() {
@@ -64,6 +169,14 @@ async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Resu
         ["customers", tenant] => {
             read(method, query, &[])?;
             body(&query::customer(app, id("tenantId", tenant)?).await?)
+        }
+        ["customers", tenant, "receipt"] => {
+            read(method, query, &[])?;
+            body(&query::receipt(app, id("tenantId", tenant)?).await?)
+        }
+        ["invites"] => {
+            read(method, query, &[])?;
+            json!({ "value": invite::list(app).await? })
         }
         ["customers", tenant, "health"] => {
             read(method, query, &[])?;

@@ -39,6 +39,20 @@ pub(crate) struct SignIn<'a> {
     pub code_challenge: &'a str,
     /// What Entra should ask of the person.
     pub prompt: Prompt<'a>,
+    /// The account, where we know it: not with a choice of accounts.
+    pub login_hint: Option<&'a str>,
+    /// What the sign-in is for.
+    pub reach: Reach,
+}
+
+/// What a sign-in is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reach {
+    /// To act at Resource Manager in the person's name.
+    ResourceManager,
+    /// To know who the person is, and nothing more.
+    Identity,
 }
 
 /// What Entra should ask of the person.
@@ -53,10 +67,26 @@ pub(crate) enum Prompt<'a> {
 }
 
 impl Client {
-    /// The scope of a customer's sign-in: who he is, and Resource Manager in his name. No `offline_access`, so that there is no
-    /// refresh token to guard.
-    pub(crate) fn sign_in_scope(&self) -> String {
-        format!("openid profile {}/user_impersonation", self.cloud.resource_manager_audience)
+    /// The scope of a customer's sign-in: who he is, and Resource Manager in his name where it is for that. No
+    /// `offline_access`, so that there is no refresh token to guard.
+    pub(crate) fn sign_in_scope(&self, reach: Reach) -> String {
+        match reach {
+            Reach::ResourceManager => {
+                format!("openid profile {}/user_impersonation", self.cloud.resource_manager_audience)
+            }
+            Reach::Identity => "openid profile".to_owned(),
+        }
+    }
+
+    /// The address of the page on which an administrator consents for his whole tenant (section 3).
+    pub(crate) fn admin_consent_url(&self, authority: &Authority, redirect_uri: &str, state: &str) -> Option<Url> {
+        let mut url: Url = self.cloud.authority(&format!("{authority}/v2.0/adminconsent")).parse().ok()?;
+        url.query_pairs_mut()
+            .append_pair("client_id", &self.identity.client_id.to_string())
+            .append_pair("scope", &format!("{}/.default", self.cloud.resource_manager_audience))
+            .append_pair("redirect_uri", redirect_uri)
+            .append_pair("state", state);
+        Some(url)
     }
 
     /// The address of Entra's sign-in page for an authorization code with PKCE (2.2).
@@ -67,7 +97,7 @@ impl Client {
             .append_pair("response_type", "code")
             .append_pair("redirect_uri", sign_in.redirect_uri)
             .append_pair("response_mode", "query")
-            .append_pair("scope", &self.sign_in_scope())
+            .append_pair("scope", &self.sign_in_scope(sign_in.reach))
             .append_pair("state", sign_in.state)
             .append_pair("nonce", sign_in.nonce)
             .append_pair("code_challenge", sign_in.code_challenge)
@@ -77,6 +107,10 @@ impl Client {
             Prompt::Login => url.query_pairs_mut().append_pair("prompt", "login"),
             Prompt::Claims(claims) => url.query_pairs_mut().append_pair("claims", claims),
         };
+        // Entra takes no hint together with the choice of an account.
+        if let Some(hint) = sign_in.login_hint.filter(|_| !matches!(sign_in.prompt, Prompt::SelectAccount)) {
+            url.query_pairs_mut().append_pair("login_hint", hint);
+        }
         Some(url)
     }
 }

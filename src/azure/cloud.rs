@@ -13,6 +13,10 @@ pub struct Cloud {
     pub resource_manager: Url,
     /// The audience of Resource Manager tokens, without a trailing slash. Not changed by overrides.
     pub resource_manager_audience: &'static str,
+    /// Microsoft Graph, which the registration is made with.
+    pub graph: Url,
+    /// The audience of a federated credential's tokens.
+    pub federation_audience: &'static str,
     /// The Azure portal, for links.
     pub portal: &'static str,
 }
@@ -20,23 +24,29 @@ pub struct Cloud {
 impl Cloud {
     /// The cloud of a name, regardless of case. None for an unknown name.
     pub fn named(name: &str) -> Option<Self> {
-        let (name, authority, manager, portal) = match name.to_ascii_lowercase().as_str() {
+        let (name, authority, manager, graph, federation_audience, portal) = match name.to_ascii_lowercase().as_str() {
             "azurepublic" | "azurecloud" => (
                 "AzurePublic",
                 "https://login.microsoftonline.com",
                 "https://management.azure.com",
+                "https://graph.microsoft.com",
+                "api://AzureADTokenExchange",
                 "https://portal.azure.com",
             ),
             "azureusgovernment" => (
                 "AzureUSGovernment",
                 "https://login.microsoftonline.us",
                 "https://management.usgovcloudapi.net",
+                "https://graph.microsoft.us",
+                "api://AzureADTokenExchangeUSGov",
                 "https://portal.azure.us",
             ),
             "azurechina" | "azurechinacloud" => (
                 "AzureChina",
                 "https://login.partner.microsoftonline.cn",
                 "https://management.chinacloudapi.cn",
+                "https://microsoftgraph.chinacloudapi.cn",
+                "api://AzureADTokenExchangeChina",
                 "https://portal.azure.cn",
             ),
             _ => return None,
@@ -46,6 +56,8 @@ impl Cloud {
             authority_host: authority.parse().ok()?,
             resource_manager: manager.parse().ok()?,
             resource_manager_audience: manager,
+            graph: graph.parse().ok()?,
+            federation_audience,
             portal,
         })
     }

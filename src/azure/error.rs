@@ -13,6 +13,12 @@ pub enum Error {
     /// Entra refused a token.
     #[error("Entra refused the token: {0}")]
     TokenRefused(Box<EntraRefusal>),
+    /// Our own side has no credential to show.
+    #[error("our credential cannot be used: {what}")]
+    Credential {
+        /// What is wrong with it; never any of it.
+        what: String,
+    },
     /// Resource Manager refused the call.
     #[error("Azure refused the call: {0}")]
     Refused(Box<Refusal>),
@@ -76,6 +82,8 @@ pub struct Refusal {
     pub message: String,
     /// `x-ms-request-id`.
     pub request_id: Option<String>,
+    /// The names of the Azure Policy definitions or assignments that refused: foreign text, capped.
+    pub policies: Vec<String>,
     /// `WWW-Authenticate`, where given.
     pub challenge: Option<String>,
 }
@@ -97,6 +105,12 @@ impl std::fmt::Display for Refusal {
 }
 
 impl Refusal {
+    /// True when the message has one of these words, regardless of case. Chooses wording only, never what is done.
+    pub(crate) fn mentions(&self, words: &[&str]) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        words.iter().any(|word| message.contains(&word.to_ascii_lowercase()))
+    }
+
     /// The claims that a new sign-in must bring, as JSON, where the challenge names some ("Identity, consent and onboarding
     /// contract", 2.8).
     pub(crate) fn claims_challenge(&self) -> Option<String> {
@@ -127,12 +141,14 @@ impl Error {
     /// Why something could not be read because of this error.
     pub fn gap_reason(&self) -> GapReason {
         match self {
+            Self::Credential { .. } => GapReason::CredentialRefused,
             Self::Throttled { .. } => GapReason::Throttled,
             Self::Unavailable { .. } => GapReason::AzureUnavailable,
             Self::Unreadable { .. } => GapReason::Unreadable,
             Self::TokenRefused(refusal) => refusal.gap_reason(),
             Self::Refused(refusal) => match (refusal.status, refusal.code.as_str()) {
                 (_, "InvalidAuthenticationTokenTenant") => GapReason::SubscriptionMoved,
+                (_, "MissingSubscriptionRegistration") => GapReason::ProviderNotRegistered,
                 (_, "SubscriptionNotFound") | (404, _) => GapReason::SubscriptionNotFound,
                 (401 | 403, _) => GapReason::AccessDenied,
                 _ => GapReason::Unreadable,
@@ -151,10 +167,45 @@ impl EntraRefusal {
         self.has_any(&[700_016, 7_000_229])
     }
 
-    /// True when our secret is wrong, expired or not sent, or the registration is no confidential client: no tenant will
-    /// give us a token.
-    pub(crate) fn is_about_our_credential(&self) -> bool {
-        self.has_any(&[7_000_215, 7_000_222, 7_000_218, 700_025])
+    /// True when our secret, certificate or federated token is wrong, expired or not sent, or the registration is no
+    /// confidential client: no tenant will give us a token (2.6).
+    pub fn is_about_our_credential(&self) -> bool {
+        const SECRET: [u32; 4] = [7_000_215, 7_000_222, 7_000_218, 700_025];
+        const ASSERTION: [u32; 7] = [700_027, 50_012, 50_013, 700_030, 50_048, 700_021, 700_024];
+        const FEDERATION: [u32; 6] = [70_021, 700_211, 700_212, 700_213, 700_222, 700_229];
+        [SECRET.as_slice(), &ASSERTION, &FEDERATION].iter().any(|codes| self.has_any(codes))
+    }
+
+    /// What to mend, where our own credential was refused: one sentence for whoever runs the product.
+    pub fn remedy(&self) -> Option<&'static str> {
+        let remedies: [(&[u32], &str); 10] = [
+            (
+                &[7_000_222],
+                "the client secret has ended: make a new one (`register add-secret`) and set AZURE_CLIENT_SECRET",
+            ),
+            (&[7_000_215], "AZURE_CLIENT_SECRET is not a secret of this application; a secret's value is not its id"),
+            (&[7_000_218, 700_025], "the registration must be a confidential web client (`register check`)"),
+            (
+                &[700_027],
+                "the certificate is not registered with this application, or has ended: `register add-certificate`",
+            ),
+            (
+                &[700_030, 50_012, 50_013, 700_021, 700_024, 50_048],
+                "Entra does not accept what our certificate or token signed: see AZURE_CLIENT_ID, the certificate and this machine's clock",
+            ),
+            (&[700_211], "no federated credential has this issuer: `register check`"),
+            (&[700_212], "no federated credential has this audience: `register check`"),
+            (
+                &[700_213],
+                "no federated credential has this subject, the identity's object (principal) id: `register check`",
+            ),
+            (&[70_021], "no federated credential matches; one that was just made takes some minutes: `register check`"),
+            (
+                &[700_222, 700_229],
+                "this token may not be used as a federated credential: it must be an application's or managed identity's of the partner's tenant",
+            ),
+        ];
+        remedies.iter().find(|(codes, _)| self.has_any(codes)).map(|(_, remedy)| *remedy)
     }
 
     /// True for Entra's own passing trouble under a 4xx status (2.6).
@@ -166,10 +217,12 @@ impl EntraRefusal {
 
     /// The tenant has no enabled service principal of ours, or our own credential is bad; else Entra's own trouble.
     fn gap_reason(&self) -> GapReason {
-        const NO_PRINCIPAL: [u32; 4] = [700_016, 7_000_229, 7_000_112, 90_002];
-        if self.has_any(&NO_PRINCIPAL) {
+        const NO_PRINCIPAL: [u32; 3] = [700_016, 7_000_229, 90_002];
+        if self.has_any(&[7_000_112]) {
+            GapReason::ApplicationDisabled
+        } else if self.has_any(&NO_PRINCIPAL) {
             GapReason::ConsentWithdrawn
-        } else if self.error == "invalid_client" {
+        } else if self.is_about_our_credential() || self.error == "invalid_client" {
             GapReason::CredentialRefused
         } else if self.error == "unauthorized_client" {
             GapReason::ConsentWithdrawn

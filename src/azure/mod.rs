@@ -1,12 +1,17 @@
 //! All that is said to Azure: where it is, how a token is had, how a call is made, what the answers look like.
 
+mod assertion;
 mod authority;
 mod backoff;
+mod certificate;
+mod checks;
 mod cloud;
 mod convert;
 mod error;
 #[cfg(test)]
 mod examples;
+mod groups;
+mod lighthouse;
 mod oidc;
 mod principal;
 pub mod reading;
@@ -17,37 +22,43 @@ mod roles;
 mod subscriptions;
 mod time;
 mod token;
+mod token_cache;
 mod wire;
 
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use authority::Authority;
+pub use authority::{Authority, Reach};
 pub(crate) use authority::{Prompt, SignIn};
+pub use certificate::{Certificate, CertificateFault, PublicCertificate, SigningAlgorithm};
+pub use checks::Answered;
 pub use cloud::Cloud;
 pub use error::{EntraRefusal, Error, Refusal};
 pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
+pub(crate) use oidc::Person;
 pub use principal::PrincipalFault;
-pub(crate) use roles::{Assigned, ReaderGrant};
-pub(crate) use subscriptions::SeenSubscription;
+pub(crate) use roles::{Assigned, FoundAssignment, READER, ReaderGrant, SECURITY_READER, role_name};
+
 pub use subscriptions::SubscriptionState;
+pub(crate) use subscriptions::{SeenSubscription, SeenTenant};
 
 use crate::model::Timestamp;
 use crate::outside::{Clock, Random};
 use crate::settings::Identity;
 
-/// The client for one cloud, with our application's identity.
-#[derive(Debug)]
+/// The client for one cloud, with our application's identity. A clone shares what is kept of tokens and keys.
+#[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) cloud: Cloud,
     pub(crate) identity: Identity,
     pub(crate) http: reqwest::Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
-    pub(crate) tokens: token::Cache,
-    pub(crate) keys: oidc::KeyCache,
+    pub(crate) tokens: Arc<token_cache::Cache>,
+    pub(crate) identity_token: Arc<assertion::IdentityToken>,
+    pub(crate) keys: Arc<oidc::KeyCache>,
 }
 
 /// An access token and when it ends.
@@ -78,6 +89,15 @@ impl Client {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        Self { cloud, identity, http, clock, random, tokens: token::Cache::default(), keys: oidc::KeyCache::default() }
+        Self {
+            cloud,
+            identity,
+            http,
+            clock,
+            random,
+            tokens: Arc::default(),
+            identity_token: Arc::default(),
+            keys: Arc::default(),
+        }
     }
 }

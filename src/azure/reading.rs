@@ -1,9 +1,9 @@
 //! A reading: what Azure said about one customer in one sweep, and what could not be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    EventContent, GapReason, ResourceId, ResourceState, SubscriptionId, TextHash, Timestamp, TrackingId,
+    EventContent, GapReason, ObjectId, ResourceId, ResourceState, SubscriptionId, TextHash, Timestamp, TrackingId,
 };
 
 /// What to read of one customer.
@@ -11,6 +11,8 @@ use crate::model::{
 pub struct Ask {
     /// The subscriptions, each with what is wanted.
     pub subscriptions: BTreeMap<SubscriptionId, AskSubscription>,
+    /// The events of the tenant itself, published since then. None: not due, or not agreed to.
+    pub tenant_events: Option<Timestamp>,
 }
 
 /// What to read of one subscription.
@@ -31,6 +33,8 @@ pub struct AskEvents {
     pub listing: bool,
     /// The versions known in full. Resource Graph rows that are newer than these make us ask REST for the texts.
     pub known: BTreeMap<TrackingId, Option<Timestamp>>,
+    /// Events whose text Azure withholds from readers and that we may ask for. None: we may not.
+    pub withheld: Option<BTreeSet<TrackingId>>,
 }
 
 /// What one sweep over one customer gave.
@@ -40,6 +44,10 @@ pub struct Reading {
     pub started_at: Timestamp,
     /// Per subscription that was asked for.
     pub subscriptions: BTreeMap<SubscriptionId, SubscriptionReading>,
+    /// Our service principal, as our own token names it.
+    pub principal: Option<ObjectId>,
+    /// The events of the tenant itself. None: not asked.
+    pub tenant_events: Option<EventsReading>,
     /// Every text that the events refer to.
     pub texts: BTreeMap<TextHash, String>,
     /// Rows that could not be read, in words without foreign text; they do not spoil the rest.
@@ -55,6 +63,8 @@ pub struct SubscriptionReading {
     pub resources: Option<ResourcesReading>,
     /// Availability of virtual machines from Resource Graph: says something about the resources it has, nothing about others.
     pub machines: Vec<(ResourceId, ResourceState)>,
+    /// True when Azure refused the text of a withheld event.
+    pub details_refused: bool,
 }
 
 /// The events read of one subscription.

@@ -153,7 +153,7 @@ impl Client {
     }
 
     /// A fresh id for one request.
-    fn request_id(&self) -> Uuid {
+    pub(super) fn request_id(&self) -> Uuid {
         let mut bytes = [0; 16];
         self.random.fill(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()
@@ -240,9 +240,23 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> 
         code: text(error, "code").chars().take(100).collect(),
         detail_codes,
         message: text(error, "message").chars().take(1000).collect(),
+        policies: policies(error),
         request_id: header(headers, "x-ms-request-id"),
         challenge: header(headers, WWW_AUTHENTICATE.as_str()),
     }
+}
+
+/// The names in `additionalInfo[].info` of a refusal by Azure Policy: of the assignment, else of the definition.
+fn policies(error: &Value) -> Vec<String> {
+    const NAMES: [&str; 4] =
+        ["policyAssignmentDisplayName", "policyDefinitionDisplayName", "policyAssignmentName", "policyDefinitionName"];
+    let entries = any_case(error, "additionalInfo").and_then(Value::as_array).into_iter().flatten();
+    let name = |entry: &Value| {
+        let info = any_case(entry, "info")?;
+        let name = NAMES.iter().find_map(|name| any_case(info, name)?.as_str().filter(|text| !text.is_empty()))?;
+        Some(name.chars().take(200).collect())
+    };
+    entries.filter_map(name).take(10).collect()
 }
 
 /// A member of an object by its name in any case.

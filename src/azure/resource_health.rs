@@ -15,6 +15,8 @@ use crate::model::{GapReason, ResourceId, ResourceState, SubscriptionId, TenantI
 /// REST calls in flight for one customer ("Azure health data APIs", section 4).
 const IN_FLIGHT: usize = 8;
 const API_VERSION: &str = "2025-05-01";
+/// Withheld texts asked for in one reading of one subscription; the next reading goes on.
+const DETAILS: usize = 20;
 
 type Events = BTreeMap<TrackingId, ObservedEvent>;
 
@@ -38,15 +40,24 @@ impl Client {
     pub async fn read_health(&self, tenant: TenantId, ask: &Ask) -> Reading {
         let started_at = self.clock.now();
         let mut gathered = Gathered::default();
+        let (mut principal, mut tenant_events) = (None, None);
         let subscriptions = match self.app_token(tenant).await {
-            Ok(token) => self.read_with(&token, ask, &mut gathered).await,
+            Ok(token) => {
+                principal = self.principal_of(&token, tenant).ok();
+                if let Some(since) = ask.tenant_events {
+                    let listed = self.list_tenant_events(&token, since).await;
+                    tenant_events = Some(combine(None, Some(listed), &mut gathered));
+                }
+                self.read_with(&token, ask, &mut gathered).await
+            }
             Err(error) => {
                 let trouble = Trouble::of(&error);
+                tenant_events = ask.tenant_events.map(|_| no_events(&trouble));
                 ask.subscriptions.iter().map(|(id, wanted)| (*id, failed(wanted, &trouble))).collect()
             }
         };
         let Gathered { texts, unreadable_rows } = gathered;
-        Reading { started_at, subscriptions, texts, unreadable_rows }
+        Reading { started_at, subscriptions, principal, tenant_events, texts, unreadable_rows }
     }
 
     async fn read_with(
@@ -82,13 +93,17 @@ impl Client {
         let answers: Vec<_> = futures_util::stream::iter(calls).buffer_unordered(IN_FLIGHT).collect().await;
         let mut readings = BTreeMap::new();
         for (id, asked, index, listed, resources) in answers {
-            let events = asked.events.as_ref().map(|_| combine(index, listed, gathered));
+            let mut events = asked.events.as_ref().map(|_| combine(index, listed, gathered));
+            let mut details_refused = false;
+            if let (Some(events), Some(asked)) = (&mut events, &asked.events) {
+                details_refused = self.read_withheld(token, id, asked, events, gathered).await;
+            }
             let resources = resources.map(|answer| availability(answer, gathered));
             let machines = match &sweep {
                 Some(Ok(sweep)) => sweep.machines.get(&id).cloned().unwrap_or_default(),
                 _ => Vec::new(),
             };
-            readings.insert(id, SubscriptionReading { events, resources, machines });
+            readings.insert(id, SubscriptionReading { events, resources, machines, details_refused });
         }
         readings
     }
@@ -146,6 +161,55 @@ impl Client {
             "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}"
         );
         self.arm_list(&path, token).await
+    }
+
+    /// Everything published about the tenant itself since then.
+    async fn list_tenant_events(
+        &self,
+        token: &AccessToken,
+        since: Timestamp,
+    ) -> Result<super::request::Listing, Error> {
+        let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let path =
+            format!("/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}");
+        self.arm_list(&path, token).await
+    }
+
+    /// Asks for the texts that Azure withholds from readers, once per version of an event (1.7). True when it refused them.
+    async fn read_withheld(
+        &self,
+        token: &AccessToken,
+        subscription: SubscriptionId,
+        asked: &AskEvents,
+        events: &mut EventsReading,
+        gathered: &mut Gathered,
+    ) -> bool {
+        let Some(withheld) = &asked.withheld else { return false };
+        let lacks_text = |(id, event): &(&TrackingId, &ObservedEvent)| {
+            let newer = asked.known.get(*id).is_none_or(|known| event.last_update > *known);
+            event.content.text_withheld && (newer || withheld.contains(*id))
+        };
+        let wanted: Vec<_> = events.rows.iter().filter(lacks_text).map(|(id, _)| id.clone()).take(DETAILS).collect();
+        for id in wanted {
+            let path = format!(
+                "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events/{id}/fetchEventDetails?api-version={API_VERSION}"
+            );
+            let row = match self.arm(reqwest::Method::POST, &path, token, None).await {
+                Ok(answer) => convert::event(answer.body, false, &mut gathered.texts),
+                Err(error) => {
+                    tracing::info!(subscription.id = %subscription, event.tracking_id = %id, %error, "a text stays withheld");
+                    if error.refusal().is_some_and(|refusal| refusal.status == 403) {
+                        return true;
+                    }
+                    continue;
+                }
+            };
+            // An answer that still has no text is no better than the row that we have.
+            if let Some(row) = row.filter(|row| row.tracking_id == id && !row.event.content.text_withheld) {
+                events.rows.insert(id, row.event);
+            }
+        }
+        false
     }
 
     /// The current availability of every resource of one subscription that Resource Health knows. No `$expand`: it breaks
@@ -238,12 +302,13 @@ fn partial(error: &Error) -> Trouble {
 
 fn failed(asked: &super::reading::AskSubscription, trouble: &Trouble) -> SubscriptionReading {
     SubscriptionReading {
-        events: asked.events.as_ref().map(|_| EventsReading {
-            rows: BTreeMap::new(),
-            wide: false,
-            trouble: Some(trouble.clone()),
-        }),
+        events: asked.events.as_ref().map(|_| no_events(trouble)),
         resources: asked.resources.then(|| ResourcesReading { rows: Vec::new(), trouble: Some(trouble.clone()) }),
         machines: Vec::new(),
+        details_refused: false,
     }
+}
+
+fn no_events(trouble: &Trouble) -> EventsReading {
+    EventsReading { rows: BTreeMap::new(), wide: false, trouble: Some(trouble.clone()) }
 }

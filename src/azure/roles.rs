@@ -9,10 +9,13 @@ use uuid::Uuid;
 
 use super::wire::roles::{API_VERSION, Permission, RoleAssignment};
 use super::{AccessToken, Client, Error};
-use crate::model::{ObjectId, SubscriptionId, TenantId, Timestamp};
+use crate::model::{ObjectId, Scope, SubscriptionId, TenantId, Timestamp};
 
 /// The built-in role Reader, the same in every cloud.
 pub(crate) const READER: Uuid = Uuid::from_u128(0xacdd_72a7_3385_48ef_bd42_f606_fba8_1ae7);
+
+/// The built-in role Service Health Security Reader: the texts of security advisories.
+pub(crate) const SECURITY_READER: Uuid = Uuid::from_u128(0x1a92_8ab0_1fee_43cf_9266_f9d8_c22a_8ddb);
 
 /// The namespace of our assignments' names: a fixed GUID of our own. The same grant made twice has the same name.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2f4c_9d0e_8a3b_4c57_9e61_7d5a_1b08_c3f2);
@@ -23,10 +26,12 @@ const ASSIGN: &str = "Microsoft.Authorization/roleAssignments/write";
 /// The waits while the principal of an assignment spreads in the directory; a `deadline` may end them earlier.
 const REPLICATION_WAITS: [u64; 5] = [2, 4, 6, 8, 10];
 
-/// The grant of Reader on one subscription to our service principal.
+/// The grant of a role at one scope to our service principal.
 #[derive(Debug, Clone)]
 pub(crate) struct ReaderGrant {
-    pub subscription: SubscriptionId,
+    pub scope: Scope,
+    /// The role definition.
+    pub role: Uuid,
     pub tenant: TenantId,
     /// Our service principal in that tenant.
     pub principal: ObjectId,
@@ -43,20 +48,34 @@ pub(crate) struct Assigned {
     pub adopted: bool,
 }
 
-impl ReaderGrant {
-    fn scope(&self) -> String {
-        format!("/subscriptions/{}", self.subscription)
-    }
+/// A role assignment that somebody made for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundAssignment {
+    /// The full id.
+    pub id: String,
+    /// Where it was made.
+    pub scope: Scope,
+    /// The role definition.
+    pub role: Option<Uuid>,
+    /// Who made it, where Azure says so.
+    pub made_by: Option<ObjectId>,
+}
 
+impl ReaderGrant {
     /// The assignment's name, deterministic (5.4). Pure.
     fn name(&self, cloud: &str) -> Uuid {
-        let Self { tenant, principal, .. } = self;
-        let text = format!("{cloud}|{tenant}|{}|{READER}|{principal}", self.scope()).to_ascii_lowercase();
+        let Self { tenant, principal, role, .. } = self;
+        let text = format!("{cloud}|{tenant}|{}|{role}|{principal}", self.scope).to_ascii_lowercase();
         Uuid::new_v5(&NAMESPACE, text.as_bytes())
     }
 
     fn body(&self) -> Value {
-        let role = format!("{}/providers/Microsoft.Authorization/roleDefinitions/{READER}", self.scope());
+        let definition = format!("/providers/Microsoft.Authorization/roleDefinitions/{}", self.role);
+        let role = match &self.scope {
+            Scope::Subscription(_) => format!("{}{definition}", self.scope),
+            // A built-in role belongs to no subscription.
+            Scope::ManagementGroup(_) => definition,
+        };
         json!({ "properties": {
             "roleDefinitionId": role,
             "principalId": self.principal,
@@ -73,9 +92,9 @@ impl ReaderGrant {
         };
         let role = properties.role_definition_id.as_deref().and_then(|id| id.rsplit('/').next());
         let principal = properties.principal_id.as_deref().and_then(|id| id.parse().ok());
-        role.and_then(|id| id.parse().ok()) == Some(READER)
+        role.and_then(|id| id.parse().ok()) == Some(self.role)
             && principal == Some(self.principal)
-            && properties.scope.as_deref().is_some_and(|scope| scope.eq_ignore_ascii_case(&self.scope()))
+            && properties.scope.as_deref().is_some_and(|scope| scope.eq_ignore_ascii_case(&self.scope.to_string()))
     }
 }
 
@@ -99,7 +118,7 @@ impl Client {
         Ok(allows(&entries, ASSIGN))
     }
 
-    /// Assigns Reader, or adopts the assignment that is there already. While the directory does not know the principal yet,
+    /// Assigns the role, or adopts the assignment that is there already. While the directory does not know the principal yet,
     /// tries again until the deadline.
     ///
     /// # Errors
@@ -111,7 +130,7 @@ impl Client {
         deadline: Timestamp,
     ) -> Result<Assigned, Error> {
         let name = grant.name(self.cloud.name);
-        let id = format!("{}/providers/Microsoft.Authorization/roleAssignments/{name}", grant.scope());
+        let id = format!("{}/providers/Microsoft.Authorization/roleAssignments/{name}", grant.scope);
         let path = format!("{id}?api-version={API_VERSION}");
         let body = grant.body();
         let mut waits = REPLICATION_WAITS.into_iter();
@@ -140,13 +159,124 @@ impl Client {
     async fn standing_assignment(&self, grant: &ReaderGrant, token: &AccessToken) -> Result<Option<String>, Error> {
         let path = format!(
             "{}/providers/Microsoft.Authorization/roleAssignments?api-version={API_VERSION}&$filter=principalId%20eq%20'{}'",
-            grant.scope(),
-            grant.principal
+            grant.scope, grant.principal
         );
         let listing = self.arm_list(&path, token).await?;
         let mut rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<RoleAssignment>(row).ok());
         let standing = rows.find(|row| grant.is(row)).and_then(|row| row.id);
         Ok(standing.filter(|id| id.len() <= 500))
+    }
+
+    /// The assignment that lets a principal read a subscription, at the subscription or above it, where the token's holder
+    /// can see one. None: access comes by another way, such as a group.
+    ///
+    /// # Errors
+    /// Any of [`Client::arm_list`].
+    pub(crate) async fn assignment_of(
+        &self,
+        subscription: SubscriptionId,
+        principal: ObjectId,
+        token: &AccessToken,
+    ) -> Result<Option<FoundAssignment>, Error> {
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleAssignments?api-version={API_VERSION}\
+             &$filter=atScope()%20and%20assignedTo('{principal}')"
+        );
+        let listing = self.arm_list(&path, token).await?;
+        let rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<RoleAssignment>(row).ok());
+        let found = rows.filter_map(|row| found(row, principal));
+        // Reader first: another role of ours may be there too.
+        Ok(found.min_by_key(|one| (one.role != Some(READER), one.id.clone())))
+    }
+}
+
+fn found(row: RoleAssignment, principal: ObjectId) -> Option<FoundAssignment> {
+    let properties = row.properties?;
+    if properties.principal_id.as_deref().and_then(|id| id.parse().ok()) != Some(principal) {
+        return None;
+    }
+    let role = properties.role_definition_id.as_deref().and_then(|id| id.rsplit('/').next()?.parse().ok());
+    Some(FoundAssignment {
+        id: row.id.filter(|id| id.len() <= 500)?,
+        scope: properties.scope?.parse().ok()?,
+        role,
+        made_by: properties.created_by.and_then(|id| id.parse().ok()),
+    })
+}
+
+/// A role assignment of a principal, as somebody else reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeldRole {
+    /// The full id.
+    pub id: String,
+    /// The scope, such as `/subscriptions/{id}`.
+    pub scope: String,
+    /// The role definition.
+    pub role: Option<Uuid>,
+}
+
+impl Client {
+    /// The role assignments of a principal that reach a subscription, inherited ones included, with the token of whoever may
+    /// read them (5.5).
+    ///
+    /// # Errors
+    /// Any of [`Client::arm_list`].
+    pub(crate) async fn roles_held(
+        &self,
+        subscription: SubscriptionId,
+        principal: ObjectId,
+        token: &AccessToken,
+    ) -> Result<Vec<HeldRole>, Error> {
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleAssignments?api-version={API_VERSION}&$filter=principalId%20eq%20'{principal}'"
+        );
+        let listing = self.arm_list(&path, token).await?;
+        if let Some(error) = listing.broken_off {
+            return Err(error);
+        }
+        let rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<RoleAssignment>(row).ok());
+        let held = |row: RoleAssignment| {
+            let properties = row.properties?;
+            let holder: ObjectId = properties.principal_id.as_deref()?.parse().ok()?;
+            let role = properties.role_definition_id.as_deref().and_then(|id| id.rsplit('/').next()?.parse().ok());
+            (holder == principal).then_some(HeldRole { id: row.id?, scope: properties.scope?, role })
+        };
+        Ok(rows.filter_map(held).filter(|held| is_assignment_id(&held.id)).collect())
+    }
+
+    /// Removes a role assignment. One that is gone counts as removed.
+    ///
+    /// # Errors
+    /// Any of [`Client::arm`].
+    pub(crate) async fn remove_role(&self, assignment_id: &str, token: &AccessToken) -> Result<(), Error> {
+        let path = format!("{assignment_id}?api-version={API_VERSION}");
+        match self.arm(Method::DELETE, &path, token, None).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.has_code("RoleAssignmentNotFound") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// True for the full id of a role assignment and nothing else: it becomes a path. Pure.
+fn is_assignment_id(id: &str) -> bool {
+    let harmless = id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '.' | '_' | '(' | ')'));
+    let tail = id.to_ascii_lowercase();
+    let name = tail.split("/providers/microsoft.authorization/roleassignments/").nth(1);
+    harmless
+        && id.len() <= 500
+        && id.starts_with('/')
+        && !id.contains("..")
+        && name.is_some_and(|name| name.parse::<Uuid>().is_ok())
+}
+
+/// The name of a built-in role that we assign, else the definition's id. Pure.
+pub(crate) fn role_name(role: Option<Uuid>) -> String {
+    match role {
+        Some(READER) => "Reader".to_owned(),
+        Some(SECURITY_READER) => "Service Health Security Reader".to_owned(),
+        Some(other) => other.to_string(),
+        None => "unknown".to_owned(),
     }
 }
 
@@ -183,7 +313,8 @@ mod tests {
     fn grant() -> ReaderGrant {
         let id = "00000000-0000-4000-8000-000000000001";
         ReaderGrant {
-            subscription: id.parse().expect("a GUID"),
+            scope: Scope::Subscription(id.parse().expect("a GUID")),
+            role: READER,
             tenant: id.parse().expect("a GUID"),
             principal: id.parse().expect("a GUID"),
             description: String::new(),
@@ -230,6 +361,24 @@ mod tests {
         assert_ne!(name, grant().name("AzureChina"));
         let other = ReaderGrant { principal: Uuid::nil().into(), ..grant() };
         assert_ne!(name, other.name("AzurePublic"));
+        let other = ReaderGrant { role: SECURITY_READER, ..grant() };
+        assert_ne!(name, other.name("AzurePublic"));
+    }
+
+    #[test]
+    fn only_the_full_id_of_a_role_assignment_becomes_a_path() {
+        let name = "00000000-0000-4000-8000-000000000001";
+        let tail = format!("/providers/Microsoft.Authorization/roleAssignments/{name}");
+        assert!(is_assignment_id(&format!("/subscriptions/{name}{tail}")));
+        assert!(is_assignment_id(&format!("/providers/Microsoft.Management/managementGroups/root{tail}")));
+        for id in [
+            format!("/subscriptions/{name}"),
+            format!("{tail}?x=1"),
+            format!("/a/..{tail}"),
+            format!("//evil.example{tail}#"),
+        ] {
+            assert!(!is_assignment_id(&id), "{id}");
+        }
     }
 
     #[test]

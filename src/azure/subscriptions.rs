@@ -34,6 +34,16 @@ pub(crate) struct SeenSubscription {
     /// Its name; foreign text, capped.
     pub name: String,
     pub state: SubscriptionState,
+    /// The tenants that it is delegated to.
+    pub managed_by: Vec<TenantId>,
+}
+
+/// A tenant as one of its users sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenTenant {
+    pub id: TenantId,
+    /// Its name; foreign text, capped.
+    pub name: Option<String>,
 }
 
 /// The subscriptions that a user sees.
@@ -69,16 +79,34 @@ impl Client {
         Ok(SeenSubscriptions { subscriptions: rows.collect(), incomplete })
     }
 
-    /// What a tenant calls itself, as the token's user sees it. None: it has no name that he may see.
+    /// The tenants that the token's user is known in, as member or guest.
     ///
     /// # Errors
     /// Any of [`Client::arm_list`].
-    pub(crate) async fn tenant_name(&self, tenant: TenantId, token: &AccessToken) -> Result<Option<String>, Error> {
+    pub(crate) async fn tenants(&self, token: &AccessToken) -> Result<Vec<SeenTenant>, Error> {
         let listing = self.arm_list(&format!("/tenants?api-version={API_VERSION}"), token).await?;
-        let mut rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<Tenant>(row).ok());
-        let id = |row: &Tenant| row.tenant_id.as_deref().and_then(|id| id.parse().ok());
-        let own = rows.find(|row| id(row) == Some(tenant));
-        Ok(own.and_then(|row| row.display_name.or(row.default_domain)).map(|name| capped(&name)))
+        let rows = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<Tenant>(row).ok());
+        let seen = |row: Tenant| {
+            let id = row.tenant_id?.parse().ok()?;
+            Some(SeenTenant { id, name: row.display_name.or(row.default_domain).map(|name| capped(&name)) })
+        };
+        Ok(rows.filter_map(seen).collect())
+    }
+
+    /// Whether a subscription has registered the resource provider of health.
+    ///
+    /// # Errors
+    /// Any of [`Client::arm`].
+    pub(crate) async fn health_is_registered(
+        &self,
+        subscription: SubscriptionId,
+        token: &AccessToken,
+    ) -> Result<bool, Error> {
+        let path = format!("/subscriptions/{subscription}/providers/Microsoft.ResourceHealth?api-version=2021-04-01");
+        let answer = self.arm(Method::GET, &path, token, None).await?;
+        let state = answer.body.get("registrationState").and_then(serde_json::Value::as_str).unwrap_or_default();
+        // While it is being registered it answers already, or soon will.
+        Ok(!matches!(state, "NotRegistered" | "Unregistered" | "Unregistering"))
     }
 
     /// One subscription, read with this token. None: Azure's answer is of another tenant or unreadable.
@@ -110,6 +138,7 @@ fn seen(row: Subscription) -> Option<SeenSubscription> {
         name: name.unwrap_or_else(|| id.to_string()),
         // A state that is not given is not one that can be relied on.
         state: row.state.unwrap_or_else(|| SubscriptionState::Other("unknown".to_owned())),
+        managed_by: row.managed_by_tenants.into_iter().filter_map(|one| one.tenant_id?.parse().ok()).collect(),
     })
 }
 

@@ -1,25 +1,17 @@
-//! Tokens from Entra: our application's own, cached per tenant with one request in flight each, and the redemption of a
-//! customer's authorization code. Tokens live in memory only.
+//! Tokens from Entra's token endpoint: our application's own, and the redemption of a customer's authorization code.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
+use super::authority::Reach;
 use super::request::{any_case, read_capped, retry_after, transport};
 use super::{AccessToken, Authority, Client, EntraRefusal, Error};
 use crate::model::{TenantId, Timestamp};
 
 /// A token is renewed when this much of its life is left ("Identity, consent and onboarding contract", 4.5).
 const RENEW_BEFORE_END: Duration = Duration::from_secs(5 * 60);
-
-/// A token with less life than this is not handed out, even when Entra cannot be reached for a new one.
-const LEAST_LIFE: Duration = Duration::from_secs(60);
-
-/// How long a refusal is repeated from memory instead of asking again (4.5, as MSAL does).
-const REFUSAL_STANDS: Duration = Duration::from_secs(60);
 
 /// How long Entra is left alone after 429 or 5xx without `Retry-After`, and at most (4.5, as MSAL does).
 const REST: Duration = Duration::from_secs(5);
@@ -31,149 +23,22 @@ const TRIES: u32 = 3;
 /// The longest rest that a request sits out itself; a longer one is handed to the caller.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// The waits while a service principal that was just consented to reaches every server of Entra (4.5).
-const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
-
-/// More tenants than a partner has; beyond it, tokens that nobody uses are forgotten.
-const MOST_TENANTS: usize = 20_000;
-
 /// What the token endpoint granted.
 #[derive(Debug)]
 pub(crate) struct Granted {
     /// The access token.
     pub access: AccessToken,
-    /// When to ask for the next one.
-    renew_at: Timestamp,
+    /// When Entra would like us to ask for the next one, while this one goes on.
+    pub refresh_at: Option<Timestamp>,
+    /// When there must be a next one.
+    pub renew_at: Timestamp,
     /// The ID token, where the scope asked for one.
     pub id_token: Option<SecretString>,
 }
 
-/// Our application's tokens by tenant.
-#[derive(Debug, Default)]
-pub(crate) struct Cache {
-    slots: Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<Slot>>>>,
-    /// A refusal of our credential itself: it stands for every tenant.
-    credential: Mutex<Option<Refused>>,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    token: Option<(AccessToken, Timestamp)>,
-    refused: Option<Refused>,
-    rest_until: Option<Timestamp>,
-}
-
-#[derive(Debug, Clone)]
-struct Refused {
-    refusal: EntraRefusal,
-    until: Timestamp,
-}
-
-impl Cache {
-    /// The tenant's slot: whoever locks it first asks Entra, the others wait and take what he got.
-    fn slot(&self, tenant: TenantId) -> Arc<tokio::sync::Mutex<Slot>> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= MOST_TENANTS && !slots.contains_key(&tenant) {
-            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
-        }
-        Arc::clone(slots.entry(tenant).or_default())
-    }
-
-    fn credential_refusal(&self, now: Timestamp) -> Option<EntraRefusal> {
-        let guard = self.credential.lock().unwrap_or_else(PoisonError::into_inner);
-        guard.as_ref().filter(|refused| now < refused.until).map(|refused| refused.refusal.clone())
-    }
-
-    fn remember_credential(&self, refused: &Refused) {
-        *self.credential.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused.clone());
-    }
-}
-
 impl Client {
-    /// Our application's own token for Resource Manager in one tenant (client credentials): from memory while it is fresh,
-    /// else from Entra, with one request per tenant in flight.
-    ///
-    /// # Errors
-    /// [`Error::TokenRefused`], repeated from memory for a minute; [`Error::Throttled`] and [`Error::Unavailable`] while Entra
-    /// fails and no usable token is left.
-    pub async fn app_token(&self, tenant: TenantId) -> Result<AccessToken, Error> {
-        let slot = self.tokens.slot(tenant);
-        let mut slot = slot.lock().await;
-        let now = self.clock.now();
-        if let Some((token, renew_at)) = &slot.token
-            && now < *renew_at
-        {
-            return Ok(token.clone());
-        }
-        if let Some(refused) = slot.refused.as_ref().filter(|refused| now < refused.until) {
-            return Err(Error::TokenRefused(refused.refusal.clone().into()));
-        }
-        if let Some(refusal) = self.tokens.credential_refusal(now) {
-            return Err(Error::TokenRefused(refusal.into()));
-        }
-        let left = slot.rest_until.and_then(|until| (until - now).to_std().ok()).filter(|left| !left.is_zero());
-        let fetched = match left {
-            Some(left) => Err(Error::Throttled { retry_after: Some(left) }),
-            None => self.fetch_app_token(tenant).await,
-        };
-        let now = self.clock.now();
-        match fetched {
-            Ok(granted) => {
-                *slot = Slot { token: Some((granted.access.clone(), granted.renew_at)), ..Slot::default() };
-                Ok(granted.access)
-            }
-            Err(Error::TokenRefused(refusal)) => {
-                let refused = Refused { refusal: EntraRefusal::clone(&refusal), until: now + REFUSAL_STANDS };
-                if refusal.is_about_our_credential() {
-                    self.tokens.remember_credential(&refused);
-                }
-                *slot = Slot { refused: Some(refused), ..Slot::default() };
-                Err(Error::TokenRefused(refusal))
-            }
-            Err(error) => {
-                if left.is_none() {
-                    slot.rest_until = Some(now + rest_after(&error));
-                }
-                match &slot.token {
-                    Some((token, _)) if now + LEAST_LIFE < token.expires_at => Ok(token.clone()),
-                    _ => Err(error),
-                }
-            }
-        }
-    }
-
-    /// The same for a tenant whose user consented a moment ago: waits while the new service principal spreads in Entra, but
-    /// not beyond the deadline.
-    ///
-    /// # Errors
-    /// As [`app_token`](Self::app_token).
-    pub(crate) async fn app_token_of_new_principal(
-        &self,
-        tenant: TenantId,
-        deadline: Timestamp,
-    ) -> Result<AccessToken, Error> {
-        for wait in REPLICATION_WAITS.map(Duration::from_secs) {
-            match self.app_token(tenant).await {
-                Err(Error::TokenRefused(refusal))
-                    if refusal.principal_is_missing() && self.clock.now() + wait <= deadline =>
-                {
-                    self.clock.sleep(wait).await;
-                    self.forget_app_token(tenant).await;
-                }
-                result => return result,
-            }
-        }
-        self.app_token(tenant).await
-    }
-
-    /// Forgets what is known of a tenant's token, refusals included: the next call asks Entra. A request by Entra to wait stands.
-    pub(crate) async fn forget_app_token(&self, tenant: TenantId) {
-        let slot = self.tokens.slot(tenant);
-        let mut slot = slot.lock().await;
-        *slot = Slot { rest_until: slot.rest_until, ..Slot::default() };
-    }
-
-    async fn fetch_app_token(&self, tenant: TenantId) -> Result<Granted, Error> {
+    /// Our application's own token for Resource Manager in one tenant (client credentials), from Entra.
+    pub(super) async fn fetch_app_token(&self, tenant: TenantId) -> Result<Granted, Error> {
         let scope = format!("{}/.default", self.cloud.resource_manager_audience);
         let form = [("grant_type", "client_credentials"), ("scope", scope.as_str())];
         self.token(&Authority::Tenant(tenant), &form).await
@@ -189,8 +54,9 @@ impl Client {
         code: &SecretString,
         verifier: &SecretString,
         redirect_uri: &str,
+        reach: Reach,
     ) -> Result<Granted, Error> {
-        let scope = self.sign_in_scope();
+        let scope = self.sign_in_scope(reach);
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code.expose_secret()),
@@ -221,8 +87,10 @@ impl Client {
     async fn token_once(&self, authority: &Authority, form: &[(&str, &str)]) -> Result<Granted, Error> {
         let url = self.cloud.authority(&format!("{authority}/oauth2/v2.0/token"));
         let client_id = self.identity.client_id.to_string();
-        let ours = [("client_id", client_id.as_str()), ("client_secret", self.identity.client_secret.expose_secret())];
-        let form: Vec<_> = form.iter().chain(&ours).collect();
+        let proof = self.proof(&url).await?;
+        let ours = [("client_id", client_id.as_str())].into_iter();
+        let ours = ours.chain(proof.iter().map(|(name, value)| (*name, value.expose_secret())));
+        let form: Vec<_> = form.iter().copied().chain(ours).collect();
         let response = self.http.post(url).form(&form).send().await.map_err(transport)?;
         let (status, asked) = (response.status(), retry_after(response.headers()));
         let body = read_capped(response).await?;
@@ -249,7 +117,7 @@ impl Client {
 }
 
 /// How long Entra is left alone after this failure.
-fn rest_after(error: &Error) -> Duration {
+pub(super) fn rest_after(error: &Error) -> Duration {
     match error {
         Error::Throttled { retry_after: Some(asked) } => (*asked).min(LONGEST_REST),
         _ => REST,
@@ -268,10 +136,11 @@ fn granted(body: &Value, now: Timestamp) -> Result<Granted, Error> {
         return Err(Error::Unreadable { what: "access_token and expires_in from the token endpoint".to_owned() });
     };
     // A token of short life is used for half of it, else it would be asked for at each call.
-    let renew_in = seconds("refresh_in").unwrap_or(life).min(life.saturating_sub(RENEW_BEFORE_END.as_secs()));
-    let renew_in = renew_in.max(life / 2).min(life);
+    let renew_in = life.saturating_sub(RENEW_BEFORE_END.as_secs()).max(life / 2);
+    let refresh_in = seconds("refresh_in").filter(|wish| *wish < renew_in);
     Ok(Granted {
         access: AccessToken { secret: access.into(), expires_at: now + Duration::from_secs(life) },
+        refresh_at: refresh_in.map(|wish| now + Duration::from_secs(wish)),
         renew_at: now + Duration::from_secs(renew_in),
         id_token: text("id_token").map(SecretString::from),
     })
@@ -313,7 +182,9 @@ mod tests {
         let short = granted(&json!({"access_token": "a", "expires_in": "60"}), at(0)).expect("readable");
         assert_eq!(short.renew_at, at(30));
         let wish = json!({"access_token": "a", "expires_in": 86400, "refresh_in": 43200});
-        assert_eq!(granted(&wish, at(0)).expect("readable").renew_at, at(43200));
+        let wish = granted(&wish, at(0)).expect("readable");
+        assert_eq!((wish.refresh_at, wish.renew_at), (Some(at(43200)), at(86100)));
+        assert_eq!(long.refresh_at, None);
     }
 
     #[test]

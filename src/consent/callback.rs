@@ -7,11 +7,13 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use futures_util::StreamExt as _;
 use secrecy::SecretString;
 
-use super::session::{Choosing, Entry, Offer, Phase, Sealed, SigningIn, Standing};
-use super::{Error, Failure, NoRight, Onward, cookie_of, fields, invite, sealed};
+use super::choose::Shown;
+use super::session::{self, Choosing, Chosen, Elsewhere, Group, Offer, Phase, Sealed, SigningIn, Standing};
+use super::template::Format;
+use super::{Error, Failure, NoRight, Onward, cookie_of, fields, invite, manual, sealed};
 use crate::app::App;
-use crate::azure::{self, AccessToken, Authority, EntraRefusal, IdTokenFault, SubscriptionState};
-use crate::model::{ClientId, ObjectId, SubscriptionId, TenantId, Timestamp};
+use crate::azure::{self, AccessToken, Authority, EntraRefusal, IdTokenFault, Person, Reach, SubscriptionState};
+use crate::model::{Invite, ObjectId, SubscriptionId, TenantId, Timestamp};
 
 /// Permission checks in flight at once.
 const CHECKS: usize = 8;
@@ -22,17 +24,22 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(8);
 /// How long the page waits for our service principal to be known in the tenant; the grant waits longer.
 const PRINCIPAL_PATIENCE: Duration = Duration::from_secs(6);
 
+/// More management groups and tenants than these are not listed on the page; a group can be named there.
+const MOST_GROUPS: usize = 200;
+const MOST_TENANTS: usize = 50;
+
 /// Where the page is, once the code is out of the address.
-const CHOOSE: &str = "/api/consent/callback?step=choose";
+pub(super) const CHOOSE: &str = "/api/consent/callback?step=choose";
 
 /// What the callback's address says.
 #[derive(Debug)]
 pub enum Callback {
-    /// The person wants to see the page.
-    Choose {
-        /// All subscriptions are to be ticked.
-        all: bool,
-    },
+    /// The person wants to see the page of the choice.
+    Choose(Shown),
+    /// He wants to see what to do without us, for these subscriptions.
+    Manual(String),
+    /// He wants the template.
+    Template(Format),
     /// Entra sent the person back.
     Answer(Answer),
 }
@@ -64,7 +71,18 @@ impl Callback {
     /// # Errors
     /// [`Error::StateMismatch`] when it is neither an answer of Entra nor a step of ours.
     pub fn parse(query: &str) -> Result<Self, Error> {
-        const KNOWN: [&str; 7] = ["error", "error_description", "error_subcode", "code", "state", "step", "all"];
+        const KNOWN: [&str; 10] = [
+            "error",
+            "error_description",
+            "error_subcode",
+            "code",
+            "state",
+            "step",
+            "q",
+            "page",
+            "subscriptions",
+            "format",
+        ];
         let fields = fields(query, &KNOWN).ok_or(Error::StateMismatch)?;
         let field = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let state = field("state").unwrap_or_default().into();
@@ -77,14 +95,19 @@ impl Callback {
         }
         match (field("code"), field("step")) {
             (Some(code), _) if !code.is_empty() => Ok(Self::Answer(Answer::Code { code: code.into(), state })),
-            (None, Some("choose")) => Ok(Self::Choose { all: field("all") == Some("1") }),
+            (None, Some("choose")) => Ok(Self::Choose(Shown::of(field("q"), field("page")))),
+            (None, Some("manual")) => Ok(Self::Manual(field("subscriptions").unwrap_or_default().to_owned())),
+            (None, Some("template")) => match field("format") {
+                Some("bicep") => Ok(Self::Template(Format::Bicep)),
+                _ => Ok(Self::Template(Format::Arm)),
+            },
             _ => Err(Error::StateMismatch),
         }
     }
 }
 
 /// The number that Entra's description starts with: for the wording only.
-fn aadsts(description: &str) -> Option<u32> {
+pub(super) fn aadsts(description: &str) -> Option<u32> {
     let digits = description.trim_start().strip_prefix("AADSTS")?;
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().ok()
@@ -114,23 +137,24 @@ pub async fn callback(app: &Arc<App>, answer: Answer, cookie: Option<&str>) -> R
                 return Err(Error::StateMismatch.into());
             }
             sealed::advance(app, &opened, &Phase::Redeeming).await?;
-            let choosing = redeemed(app, signing_in, &code).await;
+            let next = redeemed(app, signing_in, &code).await;
             // A new session, with a new key, for the person who is now known.
             sealed::end(app, &opened.ticket).await;
-            let choosing = choosing.map_err(|error| error.of(&signing_in.entry))?;
-            let ticket = sealed::begin(app, &Phase::Choosing(Box::new(choosing))).await?;
-            Ok(Onward { location: CHOOSE.to_owned(), cookie: cookie_of(app, &ticket)? })
+            let next = next.map_err(|error| error.of(&signing_in.entry))?;
+            let ticket = sealed::begin(app, &next).await?;
+            let location = if matches!(next, Phase::Manual(_)) { manual::PAGE } else { CHOOSE };
+            Ok(Onward { location: location.to_owned(), cookie: cookie_of(app, &ticket)? })
         }
     }
 }
 
-fn same(ours: &Sealed, theirs: &SecretString) -> bool {
+pub(super) fn same(ours: &Sealed, theirs: &SecretString) -> bool {
     use secrecy::ExposeSecret as _;
     verify_slices_are_equal(ours.0.as_bytes(), theirs.expose_secret().as_bytes()).is_ok()
 }
 
 /// What an error of the authorization endpoint means for the person (section 2.3 and 2.6). Pure.
-fn refused(refusal: EntraRefusal, cancelled: bool) -> Error {
+pub(super) fn refused(refusal: EntraRefusal, cancelled: bool) -> Error {
     const APPROVAL: [u32; 3] = [90_094, 90_095, 65_001];
     if refusal.codes.iter().any(|code| APPROVAL.contains(code)) || refusal.error == "consent_required" {
         Error::ApprovalNeeded
@@ -143,11 +167,11 @@ fn refused(refusal: EntraRefusal, cancelled: bool) -> Error {
     }
 }
 
-async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -> Result<Choosing, Error> {
-    let SigningIn { nonce, verifier, authority, entry, chosen, .. } = signing_in;
+async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -> Result<Phase, Error> {
+    let SigningIn { nonce, verifier, authority, entry, reach, .. } = signing_in;
     let verifier = SecretString::from(verifier.0.as_str());
     let redirect_uri = app.settings.redirect_uri();
-    let granted = match app.azure.redeem(authority, code, &verifier, &redirect_uri).await {
+    let granted = match app.azure.redeem(authority, code, &verifier, &redirect_uri, *reach).await {
         Err(azure::Error::TokenRefused(refusal)) if !refusal.is_about_our_credential() => {
             return Err(refused(*refusal, false));
         }
@@ -160,48 +184,103 @@ async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -
     };
     let person = app.azure.person(&id_token, tenant, &nonce.0).await?.map_err(Error::IdToken)?;
     tracing::info!(tenant.id = %person.tenant, user.oid = %person.object_id, "a person signed in");
-    invite::check_for(app, entry.invite.as_deref(), person.tenant).await?;
+    let invite = invite::check_for(app, entry.invite.as_deref(), person.tenant).await?.map(|invite| invite.value);
 
-    let (seen, tenant_name, principal) = tokio::join!(
-        app.azure.subscriptions(&granted.access),
-        app.azure.tenant_name(person.tenant, &granted.access),
+    match reach {
+        Reach::ResourceManager => {
+            let choosing = choosing(app, signing_in, person, &granted.access, invite).await?;
+            Ok(Phase::Choosing(Box::new(choosing)))
+        }
+        Reach::Identity => {
+            let person_shown = session::shown(&person.name, &person.user_name, person.object_id);
+            let person_known = Some((person.object_id, person_shown));
+            Ok(Phase::Manual(Box::new(manual::begin(app, entry.clone(), person.tenant, person_known))))
+        }
+    }
+}
+
+/// Looks what the person may grant.
+async fn choosing(
+    app: &Arc<App>,
+    signing_in: &SigningIn,
+    person: Person,
+    token: &AccessToken,
+    invite: Option<Invite>,
+) -> Result<Choosing, Error> {
+    let (seen, tenants, groups, principal) = tokio::join!(
+        app.azure.subscriptions(token),
+        app.azure.tenants(token),
+        app.azure.management_groups(token),
         principal(app, person.tenant),
     );
     let seen = seen?;
     let foreign = seen.subscriptions.iter().filter(|one| one.tenant != person.tenant).count();
+    let named = |id| {
+        invite.as_ref().is_none_or(|invite| invite.subscription_ids.is_empty() || invite.subscription_ids.contains(&id))
+    };
     // A subscription of another tenant is not this tenant's to give, whoever sees it.
-    let own: Vec<_> = seen.subscriptions.into_iter().filter(|one| one.tenant == person.tenant).collect();
+    let own: Vec<_> =
+        seen.subscriptions.into_iter().filter(|one| one.tenant == person.tenant && named(one.id)).collect();
     let deadline = app.clock.now() + CHECK_PATIENCE;
     let check = |one: azure::SeenSubscription| {
-        let (app, token) = (Arc::clone(app), granted.access.clone());
+        let (app, token) = (Arc::clone(app), token.clone());
         async move {
+            let overdue = matches!(one.state, SubscriptionState::PastDue | SubscriptionState::Warned);
             let standing = standing(&app, one.id, one.state, &token, deadline).await;
-            Offer { id: one.id, name: one.name, standing }
+            Offer { id: one.id, name: one.name, standing, overdue }
         }
     };
     let mut offers: Vec<Offer> = futures_util::stream::iter(own).map(check).buffered(CHECKS).collect().await;
     offers.sort_by_cached_key(|offer| (offer.name.to_lowercase(), offer.id));
+    // Who may see no management group, or no other tenant, simply has none on the page.
+    let groups =
+        groups.inspect_err(|error| tracing::debug!(%error, "no management groups are seen")).unwrap_or_default();
+    let groups_allowed = invite.as_ref().is_none_or(|invite| invite.subscription_ids.is_empty());
+    let (own_name, elsewhere) = split(tenants.unwrap_or_default(), person.tenant);
+    let tiers = invite.map(|invite| invite.tiers).unwrap_or_default();
+    let chosen = signing_in.again.clone().unwrap_or_else(|| {
+        let usable: Vec<_> =
+            offers.iter().filter(|offer| offer.standing == Standing::Offered).map(|one| one.id).collect();
+        let wanted = |id: &&SubscriptionId| usable.len() == 1 || signing_in.entry.subscription == Some(**id);
+        let subscriptions = usable.iter().filter(wanted).copied().collect();
+        Chosen { subscriptions, group: None, tiers: tiers.clone() }
+    });
     let choosing = Choosing {
-        entry: entry.clone(),
-        chosen: chosen.clone(),
+        entry: signing_in.entry.clone(),
+        chosen,
+        stepped_up: signing_in.again.is_some(),
         tenant: person.tenant,
-        tenant_name: tenant_name.ok().flatten(),
+        tenant_name: own_name,
         person: person.object_id,
         person_name: person.name,
         person_user_name: person.user_name,
-        token: Sealed(granted.access.expose().to_owned()),
-        token_expires_at: granted.access.expires_at,
+        token: Sealed(token.expose().to_owned()),
+        token_expires_at: token.expires_at,
         csrf: Sealed(sealed::random_text::<32>(app.random.as_ref())),
         principal,
         offers,
+        groups: match groups_allowed {
+            true => groups.into_iter().take(MOST_GROUPS).map(|one| Group { id: one.id, name: one.name }).collect(),
+            false => Vec::new(),
+        },
+        groups_allowed,
+        elsewhere,
         incomplete: seen.incomplete,
+        tiers,
     };
     something_to_choose(&choosing, foreign)?;
     Ok(choosing)
 }
 
+/// The name of one's own tenant, and the others. Pure.
+fn split(tenants: Vec<azure::SeenTenant>, own: TenantId) -> (Option<String>, Vec<Elsewhere>) {
+    let name = tenants.iter().find(|one| one.id == own).and_then(|one| one.name.clone());
+    let others = tenants.into_iter().filter(|one| one.id != own).take(MOST_TENANTS);
+    (name, others.map(|one| Elsewhere { tenant: one.id, name: one.name }).collect())
+}
+
 /// Our service principal in the tenant, if Entra knows it by now; for the page only.
-async fn principal(app: &App, tenant: TenantId) -> Option<ObjectId> {
+pub(super) async fn principal(app: &App, tenant: TenantId) -> Option<ObjectId> {
     let deadline = app.clock.now() + PRINCIPAL_PATIENCE;
     let token = app.azure.app_token_of_new_principal(tenant, deadline).await;
     let token =
@@ -244,82 +323,12 @@ fn something_to_choose(choosing: &Choosing, foreign: usize) -> Result<(), Error>
             person: choosing.person_shown(),
             principal: choosing.principal,
             offers: choosing.offers.iter().filter(|offer| offer.standing == Standing::NoRight).cloned().collect(),
+            entry: choosing.entry.clone(),
         })))
     } else {
-        Err(Error::NoSubscriptions { unusable: choosing.offers.clone(), foreign })
+        let elsewhere = choosing.elsewhere.clone();
+        Err(Error::NoSubscriptions { unusable: choosing.offers.clone(), foreign, elsewhere })
     }
-}
-
-/// What the page shows.
-#[derive(Debug)]
-pub struct Choices {
-    /// The tenant that grants.
-    pub tenant: TenantId,
-    /// What it calls itself; foreign text.
-    pub tenant_name: Option<String>,
-    /// Who grants; foreign text.
-    pub person: String,
-    /// Our application.
-    pub client_id: ClientId,
-    /// Our service principal in the tenant, where it is known yet.
-    pub principal: Option<ObjectId>,
-    /// The subscriptions.
-    pub choices: Vec<Choice>,
-    /// A subscription that the link named and that the person does not see.
-    pub not_seen: Option<SubscriptionId>,
-    /// True when Azure's list broke off.
-    pub incomplete: bool,
-    /// What the form must send back.
-    pub csrf: SecretString,
-    /// When the session ends.
-    pub expires_at: Timestamp,
-    /// How the person came.
-    pub entry: Entry,
-}
-
-/// One subscription on the page.
-#[derive(Debug)]
-pub struct Choice {
-    /// The subscription.
-    pub offer: Offer,
-    /// Whether it is ticked at first.
-    pub ticked: bool,
-}
-
-/// What the person of this browser may choose from.
-///
-/// # Errors
-/// Any of a session that cannot go on.
-pub async fn choices(app: &Arc<App>, cookie: Option<&str>, all: bool) -> Result<Choices, Failure> {
-    let opened = sealed::resume(app, cookie).await?;
-    let expires_at = opened.ticket.expires_at().ok_or(Error::Tampered)?;
-    let choosing = match opened.phase {
-        Phase::Choosing(choosing) => choosing,
-        Phase::SigningIn(signing_in) => return Err(Error::StateMismatch.of(&signing_in.entry)),
-        Phase::Redeeming | Phase::Granting => return Err(Error::Used.into()),
-    };
-    let offered = |offer: &Offer| offer.standing == Standing::Offered;
-    let only_one = choosing.offers.iter().filter(|offer| offered(offer)).count() == 1;
-    let wanted = choosing.entry.subscription;
-    let person = choosing.person_shown();
-    let ticked = |offer: &Offer| {
-        offered(offer) && (all || only_one || wanted == Some(offer.id) || choosing.chosen.contains(&offer.id))
-    };
-    let choices: Vec<_> =
-        choosing.offers.iter().map(|offer| Choice { ticked: ticked(offer), offer: offer.clone() }).collect();
-    Ok(Choices {
-        tenant: choosing.tenant,
-        tenant_name: choosing.tenant_name,
-        person,
-        client_id: app.settings.identity.client_id,
-        principal: choosing.principal,
-        not_seen: wanted.filter(|wanted| !choosing.offers.iter().any(|offer| offer.id == *wanted)),
-        choices,
-        incomplete: choosing.incomplete,
-        csrf: choosing.csrf.0.into(),
-        expires_at,
-        entry: choosing.entry,
-    })
 }
 
 #[cfg(test)]
@@ -351,6 +360,9 @@ mod tests {
         {
             assert!(matches!(Callback::parse(query), Err(Error::StateMismatch)), "{query}");
         }
-        assert!(matches!(Callback::parse("step=choose&all=1"), Ok(Callback::Choose { all: true })));
+        let Ok(Callback::Choose(shown)) = Callback::parse("step=choose&q=+prod&page=2") else {
+            panic!("a step of ours")
+        };
+        assert_eq!(shown, Shown::of(Some("prod"), Some("2")));
     }
 }

@@ -1,6 +1,6 @@
 //! Why an onboarding does not go on, by what the person can do next.
 
-use super::session::{Entry, Offer};
+use super::session::{Elsewhere, Entry, Offer};
 use crate::azure::{self, EntraRefusal, IdTokenFault, PrincipalFault};
 use crate::model::{ObjectId, TenantId};
 use crate::store;
@@ -60,10 +60,18 @@ pub enum Error {
         unusable: Vec<Offer>,
         /// How many of other tenants were seen.
         foreign: usize,
+        /// The other tenants that the person is known in.
+        elsewhere: Vec<Elsewhere>,
     },
     /// The person may assign roles on none of them.
     #[error("the person may not assign roles on any subscription")]
     NoRight(Box<NoRight>),
+    /// The invite names subscriptions: no management group may be granted with it.
+    #[error("the invite is for single subscriptions, not for a management group")]
+    GroupNotInvited,
+    /// Azure Lighthouse cannot be offered: our own tenant gives our application no token, or the customer is in that tenant.
+    #[error("the partner's own tenant has no service principal to delegate to")]
+    NoPartnerPrincipal,
     /// The form is not from our page.
     #[error("the form did not come from this session's page")]
     Csrf,
@@ -108,6 +116,12 @@ pub enum InviteFault {
     /// Its time is over.
     #[error("it has expired")]
     Expired,
+    /// The partner took it back.
+    #[error("it was withdrawn")]
+    Withdrawn,
+    /// Another browser is granting with it right now.
+    #[error("another browser is using it")]
+    InUse,
     /// Somebody came in with it.
     #[error("it was used")]
     Used,
@@ -124,6 +138,8 @@ pub struct NoRight {
     pub principal: Option<ObjectId>,
     /// The subscriptions.
     pub offers: Vec<Offer>,
+    /// How the person came: the link to hand on.
+    pub entry: Entry,
 }
 
 /// An error, and how the person came, where that is known.

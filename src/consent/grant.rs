@@ -1,6 +1,6 @@
 //! `ConsentGrant`: from the choice to role assignments, their proof, and the customer record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +8,16 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use futures_util::StreamExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::session::{Choosing, Offer, Phase, Standing};
-use super::start::sign_in;
+use super::choose::{self, Shown};
+use super::session::{Choosing, Chosen, Offer, Phase, Sealed};
+use super::start::{Again, Wanted, sign_in};
 use super::{Error, Failure, Onward, invite, record, sealed, verify};
 use crate::app::App;
-use crate::azure::{self, AccessToken, Assigned, Authority, ReaderGrant};
-use crate::model::{ClientId, ObjectId, SubscriptionAccess, SubscriptionId, TenantId, Timestamp};
+use crate::azure::{self, AccessToken, Assigned, Authority, READER, Reach, ReaderGrant, SECURITY_READER};
+use crate::model::{
+    AccessMode, AccessTier, ClientId, Grant, ManagementGroupId, ObjectId, Scope, Subscription, SubscriptionAccess,
+    SubscriptionId, TenantId, Timestamp,
+};
 
 /// Role assignments in flight at once.
 const ASSIGNMENTS: usize = 4;
@@ -26,20 +30,62 @@ const PROOF_PATIENCE: Duration = Duration::from_secs(10);
 /// The most fields of a form that are read.
 const MOST_FIELDS: usize = 2_000;
 
-/// The form of the page.
+/// The form of a page.
 #[derive(Debug)]
 pub struct GrantForm {
+    /// What the person wants.
+    pub action: Action,
     csrf: SecretString,
-    subscriptions: BTreeSet<SubscriptionId>,
+    /// What of the list the form shows.
+    pub(super) shown: Shown,
+    /// What to search for next.
+    pub(super) search: String,
+    pub(super) subscriptions: BTreeSet<SubscriptionId>,
+    /// The management group to grant on instead.
+    pub(super) group: Option<ManagementGroupId>,
+    pub(super) tiers: BTreeSet<AccessTier>,
+}
+
+/// What a form is sent for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// To grant what is chosen.
+    Grant,
+    /// To search.
+    Search,
+    /// To tick everything that matches the search.
+    TickAll,
+    /// To untick everything that matches the search.
+    TickNone,
+    /// To show this page, from 0.
+    Page(usize),
+    /// To verify what was granted without us.
+    Verify,
+}
+
+impl Action {
+    fn of_word(word: &str) -> Option<Self> {
+        match word {
+            "grant" => Some(Self::Grant),
+            "search" => Some(Self::Search),
+            "all" => Some(Self::TickAll),
+            "none" => Some(Self::TickNone),
+            "verify" => Some(Self::Verify),
+            other => Some(Self::Page(other.strip_prefix("page:")?.parse::<usize>().ok()?.clamp(1, 10_000) - 1)),
+        }
+    }
 }
 
 impl GrantForm {
     /// Reads the body of the form.
     ///
     /// # Errors
-    /// [`Error::Csrf`] without its token, [`Error::NotOffered`] for what is no subscription id, [`Error::BadForm`].
+    /// [`Error::Csrf`] without its token, [`Error::NotOffered`] for what is no subscription or management group id,
+    /// [`Error::BadForm`].
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let (mut csrf, mut subscriptions) = (None, BTreeSet::new());
+        let (mut csrf, mut subscriptions, mut tiers) = (None, BTreeSet::new(), BTreeSet::new());
+        let (mut action, mut search, mut group) = (None, String::new(), None);
+        let (mut shown_search, mut shown_page) = (String::new(), None);
         for (index, (name, value)) in url::form_urlencoded::parse(body).enumerate() {
             if index >= MOST_FIELDS {
                 return Err(Error::BadForm);
@@ -50,10 +96,31 @@ impl GrantForm {
                 "subscription" => {
                     subscriptions.insert(value.parse().map_err(|_| Error::NotOffered)?);
                 }
+                "tier" => {
+                    tiers.insert(AccessTier::of_word(&value).ok_or(Error::BadForm)?);
+                }
+                "action" if action.is_some() => return Err(Error::BadForm),
+                "action" => action = Some(Action::of_word(&value).ok_or(Error::BadForm)?),
+                // The list of groups and the field for another one; the field wins.
+                "group" | "otherGroup" if !value.trim().is_empty() => {
+                    group = Some(value.trim().parse().map_err(|_| Error::NotOffered)?);
+                }
+                "q" => search = value.trim().chars().take(100).collect(),
+                "shownSearch" => shown_search = value.into_owned(),
+                "shownPage" => shown_page = Some(value.into_owned()),
                 _ => {}
             }
         }
-        Ok(Self { csrf: csrf.ok_or(Error::Csrf)?, subscriptions })
+        tiers.remove(&AccessTier::Base);
+        let shown = Shown::of(Some(&shown_search), shown_page.as_deref());
+        let action = action.unwrap_or(Action::Grant);
+        Ok(Self { action, csrf: csrf.ok_or(Error::Csrf)?, shown, search, subscriptions, group, tiers })
+    }
+
+    /// That the form was sent by the session's own page.
+    pub(super) fn is_from(&self, csrf: &Sealed) -> Result<(), Error> {
+        let sent = self.csrf.expose_secret().as_bytes();
+        verify_slices_are_equal(csrf.0.as_bytes(), sent).map_err(|_| Error::Csrf)
     }
 }
 
@@ -68,10 +135,23 @@ pub struct Granted {
     pub client_id: ClientId,
     /// Our service principal there.
     pub principal: ObjectId,
-    /// Each chosen subscription.
+    /// Each chosen subscription, or each one below the chosen management group.
     pub outcomes: Vec<Outcome>,
+    /// What came of the management group, if one was chosen.
+    pub group: Option<GrantedGroup>,
+    /// Subscriptions that can be read, but have not registered the resource provider of health.
+    pub unregistered: BTreeSet<SubscriptionId>,
     /// The sign-in with a second factor, where Azure wants one.
     pub step_up: Option<Onward>,
+}
+
+/// What came of a management group.
+#[derive(Debug)]
+pub struct GrantedGroup {
+    /// The management group.
+    pub id: ManagementGroupId,
+    /// The full id of the role assignment, or why there is none.
+    pub result: Result<String, GrantRefusal>,
 }
 
 /// What came of one subscription.
@@ -94,6 +174,17 @@ pub struct Access {
     pub role_assignment_id: String,
     /// True when it stood before.
     pub adopted: bool,
+    /// The tiers beyond the base, each with its role assignment, or why it was not made.
+    pub tiers: BTreeMap<AccessTier, Result<TierGrant, GrantRefusal>>,
+}
+
+/// The role assignment of a tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TierGrant {
+    /// The full id of the role assignment.
+    pub role_assignment_id: String,
+    /// True when it stood before.
+    pub adopted: bool,
 }
 
 /// Why a grant was not made, by what the person can do.
@@ -106,14 +197,29 @@ pub enum GrantRefusal {
         /// The claims, as JSON.
         claims: Option<String>,
     },
+    /// Azure wants a second factor, and the person has signed in for it already: he has none.
+    SecondFactorMissing,
+    /// The person may assign roles under conditions that this one does not meet.
+    Condition,
+    /// A deny assignment forbids it.
+    Denied,
     /// A policy of the customer forbids it.
-    Policy,
+    Policy {
+        /// The names of the policies; foreign text.
+        names: Vec<String>,
+    },
     /// Azure's directory does not know our service principal yet.
     PrincipalUnknown,
     /// The subscription has as many role assignments as Azure allows.
     LimitReached,
-    /// A lock or the subscription's state forbids changes.
-    ReadOnly,
+    /// The subscription is disabled.
+    Disabled,
+    /// A lock forbids changes.
+    Locked,
+    /// The subscription is gone, or of another tenant since a moment ago.
+    Gone,
+    /// Azure does not take the person's sign-in any more.
+    SignInEnded,
     /// Azure asked to slow down, or failed.
     Unavailable,
     /// Anything else, by Azure's code.
@@ -131,17 +237,34 @@ impl GrantRefusal {
             return Self::Unavailable;
         };
         let claims = refusal.claims_challenge();
-        if claims.is_some() || any(&["RequestDisallowedByAzure", "insufficient_claims"]) {
+        // The same codes are used for refusals of regions, capacity and other policies: the message tells, for wording only.
+        let about_factor = refusal.mentions(&["must use MFA", "MFAforAzure", "multi-factor", "multifactor"]);
+        let disallowed = any(&["RequestDisallowedByAzure", "RequestDisallowedByPolicy"]);
+        if claims.is_some() || any(&["insufficient_claims"]) || (disallowed && about_factor) {
             Self::SecondFactor { claims }
         } else if any(&["RequestDisallowedByPolicy"]) {
-            Self::Policy
+            Self::Policy { names: refusal.policies.clone() }
         } else if any(&["PrincipalNotFound"]) {
             Self::PrincipalUnknown
         } else if any(&["RoleAssignmentLimitExceeded"]) {
             Self::LimitReached
-        } else if any(&["ReadOnlyDisabledSubscription", "ScopeLocked"]) {
-            Self::ReadOnly
-        } else if any(&["AuthorizationFailed"]) || refusal.status == 403 {
+        } else if any(&["ReadOnlyDisabledSubscription"]) {
+            Self::Disabled
+        } else if any(&["ScopeLocked"]) {
+            Self::Locked
+        } else if any(&["SubscriptionNotFound", "InvalidSubscriptionId", "InvalidAuthenticationTokenTenant"]) {
+            Self::Gone
+        } else if any(&["DenyAssignmentAuthorizationFailed"]) || refusal.mentions(&["deny assignment"]) {
+            Self::Denied
+        } else if any(&["AuthorizationFailed"]) && refusal.mentions(&["condition is not"]) {
+            Self::Condition
+        } else if any(&["AuthorizationFailed"]) {
+            Self::NoRight
+        } else if disallowed {
+            Self::Other { code: refusal.code.clone() }
+        } else if refusal.status == 401 {
+            Self::SignInEnded
+        } else if refusal.status == 403 {
             Self::NoRight
         } else {
             Self::Other { code: refusal.code.clone() }
@@ -155,86 +278,277 @@ impl GrantRefusal {
 /// Everything that keeps the grant from being tried; what Azure says to one subscription is in its outcome.
 pub async fn grant(app: &Arc<App>, form: GrantForm, cookie: Option<&str>) -> Result<Granted, Failure> {
     let mut opened = sealed::resume(app, cookie).await?;
-    let choosing = match std::mem::replace(&mut opened.phase, Phase::Granting) {
-        Phase::Choosing(choosing) => choosing,
-        Phase::SigningIn(_) => return Err(Error::StateMismatch.into()),
-        Phase::Redeeming | Phase::Granting => return Err(Error::Used.into()),
-    };
-    let sent = form.csrf.expose_secret().as_bytes();
-    verify_slices_are_equal(choosing.csrf.0.as_bytes(), sent).map_err(|_| Error::Csrf)?;
+    let choosing = std::mem::replace(&mut opened.phase, Phase::Granting).choosing()?;
+    form.is_from(&choosing.csrf)?;
     let entry = choosing.entry.clone();
-    let chosen = chosen(&choosing.offers, &form.subscriptions).map_err(|error| error.of(&entry))?;
+    let target = target(&choosing, &form).map_err(|error| error.of(&entry))?;
     invite::check_for(app, entry.invite.as_deref(), choosing.tenant).await.map_err(|error| error.of(&entry))?;
     // From here on the token is in this process's memory only, and a second POST finds the session used.
     sealed::advance(app, &opened, &Phase::Granting).await?;
-    let work = granted(Arc::clone(app), choosing, chosen);
+    let mut choosing = choosing;
+    choosing.chosen.tiers.clone_from(&form.tiers);
+    let work = granted(Arc::clone(app), choosing, target, form.tiers);
     // The work goes on when the browser goes away: what was assigned is also recorded.
     let result = tokio::spawn(work).await.map_err(|_| Error::Internal("the grant broke off"))?;
     sealed::end(app, &opened.ticket).await;
     result.map_err(|error| error.of(&entry))
 }
 
-/// The offers that were chosen. Pure.
-fn chosen(offers: &[Offer], wanted: &BTreeSet<SubscriptionId>) -> Result<Vec<Offer>, Error> {
-    if wanted.is_empty() {
-        return Err(Error::NothingChosen);
-    }
-    let offered = offers.iter().filter(|offer| offer.standing == Standing::Offered && wanted.contains(&offer.id));
-    let chosen: Vec<_> = offered.cloned().collect();
-    if chosen.len() == wanted.len() { Ok(chosen) } else { Err(Error::NotOffered) }
+/// What a role is to be assigned on.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    Subscriptions(Vec<Offer>),
+    Group(ManagementGroupId),
 }
 
-async fn granted(app: Arc<App>, choosing: Box<Choosing>, chosen: Vec<Offer>) -> Result<Granted, Error> {
-    let (tenant, now) = (choosing.tenant, app.clock.now());
-    let invite = choosing.entry.invite.clone();
-    let label = invite::claim(&app, invite.as_deref(), tenant).await?;
-    let deadline = now + ASSIGN_PATIENCE;
-    let principal = principal(&app, tenant, deadline).await?;
-    let token = AccessToken::new(choosing.token.0.as_str().into(), choosing.token_expires_at);
-    let description = format!(
-        "{}: read-only health monitoring, granted {} by {tenant}/{}",
-        app.settings.partner_name,
-        now.format("%Y-%m-%d"),
-        choosing.person
-    );
-    let assign = |offer: Offer| {
-        let (app, token) = (Arc::clone(&app), token.clone());
-        let grant = ReaderGrant { subscription: offer.id, tenant, principal, description: description.clone() };
-        async move { (offer, assign(&app, &grant, &token, deadline).await) }
-    };
-    let assigned: Vec<_> = futures_util::stream::iter(chosen).map(assign).buffered(ASSIGNMENTS).collect().await;
-    drop(token);
+/// What was chosen. Pure.
+fn target(choosing: &Choosing, form: &GrantForm) -> Result<Target, Error> {
+    if let Some(group) = &form.group {
+        return if choosing.groups_allowed { Ok(Target::Group(group.clone())) } else { Err(Error::GroupNotInvited) };
+    }
+    let ticked = choose::ticked(choosing, form)?;
+    if ticked.is_empty() {
+        return Err(Error::NothingChosen);
+    }
+    Ok(Target::Subscriptions(choosing.offers.iter().filter(|offer| ticked.contains(&offer.id)).cloned().collect()))
+}
 
-    let standing: Vec<_> = assigned.iter().filter(|(_, result)| result.is_ok()).map(|(offer, _)| offer.id).collect();
-    let readable = verify::readable(&app, tenant, &standing, app.clock.now() + PROOF_PATIENCE).await;
-    let outcomes: Vec<_> = assigned
+async fn granted(
+    app: Arc<App>,
+    choosing: Box<Choosing>,
+    target: Target,
+    tiers: BTreeSet<AccessTier>,
+) -> Result<Granted, Error> {
+    let invite = choosing.entry.invite.clone();
+    let label = invite::claim(&app, invite.as_deref(), choosing.tenant).await?;
+    let result = assigned(&app, &choosing, target, tiers, label).await;
+    let all = result.as_ref().is_ok_and(|granted| {
+        let group = granted.group.as_ref().is_none_or(|group| group.result.is_ok() && !granted.outcomes.is_empty());
+        group && granted.outcomes.iter().all(|outcome| outcome.result.is_ok())
+    });
+    // An invite with something left to grant stays open, for this tenant only.
+    invite::settle(&app, invite.as_deref(), choosing.tenant, all).await;
+    result
+}
+
+/// The roles at one scope: Reader, and those of the tiers; or why there is no Reader.
+type Made = Result<(Assigned, BTreeMap<AccessTier, Result<TierGrant, GrantRefusal>>), GrantRefusal>;
+
+/// One grant's surroundings: who grants to whom, with what.
+#[derive(Clone)]
+struct Granting {
+    tenant: TenantId,
+    principal: ObjectId,
+    token: AccessToken,
+    description: String,
+    advisories: bool,
+    stepped_up: bool,
+    deadline: Timestamp,
+}
+
+impl Granting {
+    /// Assigns Reader at a scope, and what goes with it.
+    async fn at(&self, app: &App, scope: Scope) -> Made {
+        let Self { tenant, principal, description, .. } = self.clone();
+        let grant = ReaderGrant { scope, role: READER, tenant, principal, description };
+        let base = self.assign(app, &grant).await?;
+        let mut more = BTreeMap::new();
+        if self.advisories {
+            let grant = ReaderGrant { role: SECURITY_READER, ..grant };
+            let made = self.assign(app, &grant).await;
+            let made = made.map(|Assigned { id, adopted }| TierGrant { role_assignment_id: id, adopted });
+            more.insert(AccessTier::SecurityAdvisories, made);
+        }
+        Ok((base, more))
+    }
+
+    async fn assign(&self, app: &App, grant: &ReaderGrant) -> Result<Assigned, GrantRefusal> {
+        let ReaderGrant { scope, tenant, principal, .. } = grant;
+        let role = azure::role_name(Some(grant.role));
+        match app.azure.assign_reader(grant, &self.token, self.deadline).await {
+            Ok(assigned) => {
+                tracing::info!(
+                    tenant.id = %tenant, %scope, principal.id = %principal, role,
+                    role_assignment.id = assigned.id, adopted = assigned.adopted, "granted a role"
+                );
+                Ok(assigned)
+            }
+            Err(error) => {
+                tracing::warn!(tenant.id = %tenant, %scope, %error, role, "could not grant a role");
+                Err(match GrantRefusal::of(&error) {
+                    GrantRefusal::SecondFactor { .. } if self.stepped_up => GrantRefusal::SecondFactorMissing,
+                    refusal => refusal,
+                })
+            }
+        }
+    }
+}
+
+async fn assigned(
+    app: &Arc<App>,
+    choosing: &Choosing,
+    target: Target,
+    tiers: BTreeSet<AccessTier>,
+    label: Option<String>,
+) -> Result<Granted, Error> {
+    let (tenant, now) = (choosing.tenant, app.clock.now());
+    let deadline = now + ASSIGN_PATIENCE;
+    let principal = principal(app, tenant, deadline).await?;
+    let partner = &app.settings.partner_name;
+    let (date, person) = (now.format("%Y-%m-%d"), choosing.person);
+    let granting = Granting {
+        tenant,
+        principal,
+        token: AccessToken::new(choosing.token.0.as_str().into(), choosing.token_expires_at),
+        description: format!("{partner}: read-only health monitoring, granted {date} by {tenant}/{person}"),
+        advisories: tiers.contains(&AccessTier::SecurityAdvisories),
+        stepped_up: choosing.stepped_up,
+        deadline,
+    };
+    let (made, group) = match target {
+        Target::Subscriptions(offers) => (on_subscriptions(app, &granting, offers).await, None),
+        Target::Group(id) => {
+            let (made, result) = on_group(app, &granting, &id).await;
+            (made, Some(GrantedGroup { id, result }))
+        }
+    };
+    drop(granting);
+
+    let standing: Vec<_> = made.iter().filter(|(_, _, made)| made.is_ok()).map(|(id, ..)| *id).collect();
+    let readable = verify::readable(app, tenant, &standing, app.clock.now() + PROOF_PATIENCE).await;
+    let active: Vec<_> = readable.iter().copied().collect();
+    let unregistered = match app.azure.app_token(tenant).await {
+        Ok(token) => verify::unregistered(app, &active, &token).await,
+        Err(_) => BTreeSet::new(),
+    };
+    let outcomes: Vec<_> = made
         .into_iter()
-        .map(|(offer, result)| {
-            let access = |assigned: Assigned| Access {
-                access: match readable.contains(&offer.id) {
+        .map(|(id, name, made)| {
+            let access = |(assigned, tiers): (Assigned, BTreeMap<_, _>)| Access {
+                access: match readable.contains(&id) {
                     true => SubscriptionAccess::Active,
                     false => SubscriptionAccess::Propagating,
                 },
                 role_assignment_id: assigned.id,
                 adopted: assigned.adopted,
+                tiers,
             };
-            Outcome { id: offer.id, result: result.map(access), name: offer.name }
+            Outcome { id, result: made.map(access), name }
         })
         .collect();
-    if !standing.is_empty() {
-        record::keep(&app, &choosing, principal, label, &outcomes).await?;
-        // An invite with something left to grant stays open, for this tenant only.
-        if standing.len() == outcomes.len() {
-            invite::mark_used(&app, invite.as_deref(), tenant).await;
+    let group_stands = group.as_ref().is_some_and(|group| group.result.is_ok());
+    if !standing.is_empty() || group_stands {
+        record::keep(app, &news(app, choosing, principal, label, &outcomes, group.as_ref(), tiers, now)).await?;
+    }
+    let mut granted = Granted {
+        tenant,
+        tenant_name: choosing.tenant_name.clone(),
+        client_id: app.settings.identity.client_id,
+        principal,
+        outcomes,
+        group,
+        unregistered,
+        step_up: None,
+    };
+    granted.step_up = step_up(app, choosing, &granted).await?;
+    Ok(granted)
+}
+
+type Row = (SubscriptionId, String, Made);
+
+async fn on_subscriptions(app: &Arc<App>, granting: &Granting, offers: Vec<Offer>) -> Vec<Row> {
+    let assign = |offer: Offer| {
+        let (app, granting) = (Arc::clone(app), granting.clone());
+        async move {
+            let made = granting.at(&app, Scope::Subscription(offer.id)).await;
+            (offer.id, offer.name, made)
+        }
+    };
+    futures_util::stream::iter(offers).map(assign).buffered(ASSIGNMENTS).collect().await
+}
+
+/// One assignment for all subscriptions below the group, today's and future ones.
+async fn on_group(
+    app: &Arc<App>,
+    granting: &Granting,
+    id: &ManagementGroupId,
+) -> (Vec<Row>, Result<String, GrantRefusal>) {
+    let made = match granting.at(app, Scope::ManagementGroup(id.clone())).await {
+        Ok(made) => made,
+        Err(refusal) => return (Vec::new(), Err(refusal)),
+    };
+    let assignment = made.0.id.clone();
+    let below = match app.azure.subscriptions_below(id, &granting.token).await {
+        Ok(below) => below,
+        // What the role lets us read is found by our own token too, only later.
+        Err(error) => {
+            tracing::info!(tenant.id = %granting.tenant, %error, "the subscriptions below a management group are not known yet");
+            Vec::new()
+        }
+    };
+    (below.into_iter().map(|(id, name)| (id, name, Ok(made.clone()))).collect(), Ok(assignment))
+}
+
+/// What goes into the customer's record.
+#[expect(clippy::too_many_arguments, reason = "each is one fact of the grant")]
+fn news(
+    app: &App,
+    choosing: &Choosing,
+    principal: ObjectId,
+    label: Option<String>,
+    outcomes: &[Outcome],
+    group: Option<&GrantedGroup>,
+    tiers: BTreeSet<AccessTier>,
+    now: Timestamp,
+) -> record::News {
+    let (mut subscriptions, mut grants) = (Vec::new(), Vec::new());
+    let mut receipt = |scope: &Scope, tier: AccessTier, role_assignment_id: &str, adopted: bool| {
+        grants.push(Grant {
+            at: now,
+            granted_by: Some(choosing.person),
+            granted_by_name: choosing.person_shown(),
+            client_id: app.settings.identity.client_id,
+            service_principal_id: principal,
+            scope: scope.to_string(),
+            role: tier.role().to_owned(),
+            role_assignment_id: role_assignment_id.to_owned(),
+            adopted,
+        });
+    };
+    let mut written = false;
+    for outcome in outcomes {
+        let Ok(access) = &outcome.result else { continue };
+        let mut subscription = Subscription::granted(&outcome.name, access.access, &access.role_assignment_id, now);
+        subscription.tiers = access.tiers.iter().filter(|(_, made)| made.is_ok()).map(|(tier, _)| *tier).collect();
+        subscriptions.push((outcome.id, subscription));
+        // One assignment at a management group is one entry, whatever is below.
+        if group.is_none() || !written {
+            let scope = group.map_or(Scope::Subscription(outcome.id), |group| Scope::ManagementGroup(group.id.clone()));
+            receipt(&scope, AccessTier::Base, &access.role_assignment_id, access.adopted);
+            for (tier, made) in &access.tiers {
+                if let Ok(made) = made {
+                    receipt(&scope, *tier, &made.role_assignment_id, made.adopted);
+                }
+            }
+            written = true;
         }
     }
-    let step_up = step_up(&app, &choosing, &outcomes).await?;
-    let client_id = app.settings.identity.client_id;
-    Ok(Granted { tenant, tenant_name: choosing.tenant_name, client_id, principal, outcomes, step_up })
+    if let Some(GrantedGroup { id, result: Ok(assignment) }) = group.filter(|_| !written) {
+        receipt(&Scope::ManagementGroup(id.clone()), AccessTier::Base, assignment, false);
+    }
+    record::News {
+        tenant: choosing.tenant,
+        name: label.or_else(|| choosing.tenant_name.clone()),
+        access_mode: AccessMode::AppInCustomerTenant { service_principal_id: principal },
+        subscriptions,
+        grants,
+        tiers,
+        at: now,
+    }
 }
 
 /// Our service principal, from our own token for the tenant.
-async fn principal(app: &App, tenant: TenantId, deadline: Timestamp) -> Result<ObjectId, Error> {
+pub(super) async fn principal(app: &App, tenant: TenantId, deadline: Timestamp) -> Result<ObjectId, Error> {
     let token = app.azure.app_token_of_new_principal(tenant, deadline).await.map_err(|error| match error {
         azure::Error::TokenRefused(refusal) if refusal.principal_is_missing() => Error::PrincipalSpreading,
         error => Error::Azure(error),
@@ -242,43 +556,26 @@ async fn principal(app: &App, tenant: TenantId, deadline: Timestamp) -> Result<O
     app.azure.principal_of(&token, tenant).map_err(Error::Principal)
 }
 
-async fn assign(
-    app: &App,
-    grant: &ReaderGrant,
-    token: &AccessToken,
-    deadline: Timestamp,
-) -> Result<Assigned, GrantRefusal> {
-    let ReaderGrant { subscription, tenant, principal, .. } = grant;
-    match app.azure.assign_reader(grant, token, deadline).await {
-        Ok(assigned) => {
-            tracing::info!(
-                tenant.id = %tenant, subscription.id = %subscription, principal.id = %principal,
-                role_assignment.id = assigned.id, adopted = assigned.adopted, "granted Reader"
-            );
-            Ok(assigned)
-        }
-        Err(error) => {
-            tracing::warn!(tenant.id = %tenant, subscription.id = %subscription, %error, "could not grant Reader");
-            Err(GrantRefusal::of(&error))
-        }
-    }
-}
-
-/// Another sign-in, where Azure wants a second factor: with its claims, for the subscriptions that lack it.
-async fn step_up(app: &App, choosing: &Choosing, outcomes: &[Outcome]) -> Result<Option<Onward>, Error> {
+/// Another sign-in, where Azure wants a second factor: with its claims, for what lacks it. Asked for once.
+async fn step_up(app: &App, choosing: &Choosing, granted: &Granted) -> Result<Option<Onward>, Error> {
+    let mut chosen = Chosen { tiers: choosing.chosen.tiers.clone(), ..Chosen::default() };
     let mut claims = None;
-    let mut lacking = Vec::new();
-    for outcome in outcomes {
+    for outcome in &granted.outcomes {
         if let Err(GrantRefusal::SecondFactor { claims: found }) = &outcome.result {
             claims = claims.or(found.clone());
-            lacking.push(outcome.id);
+            chosen.subscriptions.insert(outcome.id);
         }
     }
-    if lacking.is_empty() {
+    if let Some(GrantedGroup { id, result: Err(GrantRefusal::SecondFactor { claims: found }) }) = &granted.group {
+        claims = found.clone();
+        chosen.group = Some(id.clone());
+    }
+    if chosen.subscriptions.is_empty() && chosen.group.is_none() {
         return Ok(None);
     }
-    let authority = Authority::Tenant(choosing.tenant);
-    sign_in(app, authority, choosing.entry.clone(), lacking, Some(claims.as_deref())).await.map(Some)
+    let again = Again { chosen, claims: claims.as_deref(), login_hint: &choosing.person_user_name };
+    let wanted = Wanted { entry: choosing.entry.clone(), reach: Reach::ResourceManager, again: Some(again) };
+    sign_in(app, Authority::Tenant(choosing.tenant), wanted).await.map(Some)
 }
 
 #[cfg(test)]
@@ -298,11 +595,14 @@ mod tests {
             GrantRefusal::of(&azure::Error::Refused(Box::new(refusal)))
         };
         assert_eq!(refused(403, "AuthorizationFailed", None), GrantRefusal::NoRight);
-        assert_eq!(refused(403, "RequestDisallowedByPolicy", None), GrantRefusal::Policy);
+        assert_eq!(refused(403, "RequestDisallowedByPolicy", None), GrantRefusal::Policy { names: Vec::new() });
         assert_eq!(refused(400, "PrincipalNotFound", None), GrantRefusal::PrincipalUnknown);
         assert_eq!(refused(400, "RoleAssignmentLimitExceeded", None), GrantRefusal::LimitReached);
-        assert_eq!(refused(409, "ScopeLocked", None), GrantRefusal::ReadOnly);
-        assert_eq!(refused(403, "RequestDisallowedByAzure", None), GrantRefusal::SecondFactor { claims: None });
+        assert_eq!(refused(409, "ScopeLocked", None), GrantRefusal::Locked);
+        // Without claims and without a word of a second factor it is about a region or the like.
+        let other = GrantRefusal::Other { code: "RequestDisallowedByAzure".to_owned() };
+        assert_eq!(refused(403, "RequestDisallowedByAzure", None), other);
+        assert_eq!(refused(401, "ExpiredAuthenticationToken", None), GrantRefusal::SignInEnded);
         // {"access_token":{}}
         let challenge = r#"Bearer error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
         let claims = Some(r#"{"access_token":{}}"#.to_owned());
@@ -311,17 +611,13 @@ mod tests {
     }
 
     #[test]
-    fn a_form_names_only_what_was_offered() {
-        let id = |n: u128| SubscriptionId::from(uuid::Uuid::from_u128(n));
-        let offer = |n, standing| Offer { id: id(n), name: n.to_string(), standing };
-        let offers = [offer(1, Standing::Offered), offer(2, Standing::NoRight)];
-        assert_eq!(chosen(&offers, &[id(1)].into()).expect("offered"), offers[..1]);
-        assert!(matches!(chosen(&offers, &[].into()), Err(Error::NothingChosen)));
-        for wanted in [vec![id(2)], vec![id(1), id(2)], vec![id(3)]] {
-            assert!(matches!(chosen(&offers, &wanted.into_iter().collect()), Err(Error::NotOffered)));
-        }
+    fn a_form_is_read_strictly() {
         assert!(matches!(GrantForm::parse(b"subscription=x&csrf=y"), Err(Error::NotOffered)));
         assert!(matches!(GrantForm::parse(b""), Err(Error::Csrf)));
         assert!(matches!(GrantForm::parse(b"csrf=a&csrf=b"), Err(Error::BadForm)));
+        assert!(matches!(GrantForm::parse(b"csrf=a&action=x"), Err(Error::BadForm)));
+        assert!(matches!(GrantForm::parse(b"csrf=a&group=a%2Fb"), Err(Error::NotOffered)));
+        let form = GrantForm::parse(b"csrf=a&action=page%3A3&group=&otherGroup=root").expect("a form");
+        assert_eq!((form.action, form.group.map(String::from).as_deref()), (Action::Page(2), Some("root")));
     }
 }

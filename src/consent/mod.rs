@@ -3,22 +3,30 @@
 //! The steps, in order: [`start()`], [`callback()`], [`choices()`], [`grant()`]. Between them everything lives in a sealed session
 //! that only the person's browser can open; the person's token is in it for at most ten minutes and gone with the grant.
 
+mod admin;
 mod callback;
+mod choose;
 mod error;
 mod grant;
 pub mod invite;
+pub mod lighthouse;
+pub mod manual;
 mod record;
 mod sealed;
 mod session;
 mod start;
+mod template;
 mod verify;
 
-pub use callback::{Answer, Callback, Choice, Choices, callback, choices};
+pub use admin::{AdminCallback, Consented, admin_callback, consented};
+pub use callback::{Answer, Callback, callback};
+pub use choose::{Choice, Choices, Shown, browse, choices};
 pub use error::{Error, Failure, InviteFault, NoRight};
-pub use grant::{GrantForm, GrantRefusal, Granted, Outcome, grant};
+pub use grant::{Access, Action, GrantForm, GrantRefusal, Granted, GrantedGroup, Outcome, TierGrant, grant};
 pub use sealed::prune_sessions;
-pub use session::{Entry, Offer, Standing};
-pub use start::{StartQuery, start};
+pub use session::{Elsewhere, Entry, Group, Offer, Standing, Way};
+pub use start::{StartQuery, Started, start};
+pub use template::{Format, Template};
 
 use crate::app::App;
 

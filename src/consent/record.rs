@@ -1,40 +1,36 @@
 //! The customer record: what was granted, merged into what is known.
 
-use super::session::Choosing;
-use super::{Error, Outcome};
+use std::collections::BTreeSet;
+
+use super::Error;
 use crate::app::App;
-use crate::model::{AccessMode, ClientId, Customer, Grant, ObjectId, Subscription, Timestamp};
+use crate::model::{AccessMode, AccessTier, Customer, Grant, Subscription, SubscriptionId, TenantId, Timestamp};
 use crate::store::{self, Key};
 
 /// How often the record is tried again when somebody else changes it meanwhile.
 const TRIES: usize = 8;
 
-/// Everything about the grants that goes into the record.
-struct News<'a> {
-    choosing: &'a Choosing,
-    principal: ObjectId,
-    client_id: ClientId,
-    label: Option<String>,
-    outcomes: &'a [Outcome],
-    now: Timestamp,
+/// Everything about grants that goes into the record.
+pub(super) struct News {
+    pub tenant: TenantId,
+    /// What to call the customer, if he is new.
+    pub name: Option<String>,
+    pub access_mode: AccessMode,
+    pub subscriptions: Vec<(SubscriptionId, Subscription)>,
+    pub grants: Vec<Grant>,
+    /// The tiers that were agreed to.
+    pub tiers: BTreeSet<AccessTier>,
+    pub at: Timestamp,
 }
 
 /// Writes the grants that stand into the customer's record. Somebody else's change meanwhile is kept.
-pub(super) async fn keep(
-    app: &App,
-    choosing: &Choosing,
-    principal: ObjectId,
-    label: Option<String>,
-    outcomes: &[Outcome],
-) -> Result<(), Error> {
-    let client_id = app.settings.identity.client_id;
-    let news = News { choosing, principal, client_id, label, outcomes, now: app.clock.now() };
-    let key = Key::Customer(choosing.tenant);
+pub(super) async fn keep(app: &App, news: &News) -> Result<(), Error> {
+    let key = Key::Customer(news.tenant);
     let mut tries = 1;
     loop {
         let result = match app.store.read::<Customer>(&key).await? {
-            None => app.store.create(&key, &merged(None, &news)).await,
-            Some(before) => app.store.replace(&key, &before, &merged(Some(&before.value), &news)).await,
+            None => app.store.create(&key, &merged(None, news)).await,
+            Some(before) => app.store.replace(&key, &before, &merged(Some(&before.value), news)).await,
         };
         match result {
             Err(store::Error::Conflict { .. } | store::Error::AlreadyExists { .. }) if tries < TRIES => tries += 1,
@@ -44,40 +40,26 @@ pub(super) async fn keep(
 }
 
 /// The record with the grants in it. Pure.
-fn merged(before: Option<&Customer>, news: &News<'_>) -> Customer {
-    let choosing = news.choosing;
-    let name = || choosing.tenant_name.clone().unwrap_or_else(|| choosing.tenant.to_string());
+fn merged(before: Option<&Customer>, news: &News) -> Customer {
     let mut customer = before.cloned().unwrap_or_else(|| Customer {
-        tenant_id: choosing.tenant,
-        display_name: news.label.clone().unwrap_or_else(name),
-        access_mode: AccessMode::AppInCustomerTenant { service_principal_id: news.principal },
+        tenant_id: news.tenant,
+        display_name: news.name.clone().unwrap_or_else(|| news.tenant.to_string()),
+        access_mode: news.access_mode.clone(),
         subscriptions: Default::default(),
-        onboarded_at: news.now,
+        onboarded_at: news.at,
         receipt: Vec::new(),
+        tiers: Default::default(),
+        offboarded_at: None,
+        labels: Default::default(),
+        time_zone: None,
+        contacts: Vec::new(),
     });
+    customer.offboarded_at = None;
     // A principal that was made anew has another id; the new grants are to it.
-    customer.access_mode = AccessMode::AppInCustomerTenant { service_principal_id: news.principal };
-    for outcome in news.outcomes {
-        let Ok(access) = &outcome.result else {
-            continue;
-        };
-        let subscription = Subscription {
-            display_name: outcome.name.clone(),
-            access: access.access,
-            role_assignment_id: access.role_assignment_id.clone(),
-        };
-        customer.subscriptions.insert(outcome.id, subscription);
-        customer.receipt.push(Grant {
-            at: news.now,
-            granted_by: choosing.person,
-            granted_by_name: choosing.person_shown(),
-            client_id: news.client_id,
-            service_principal_id: news.principal,
-            scope: format!("/subscriptions/{}", outcome.id),
-            role: "Reader".to_owned(),
-            role_assignment_id: access.role_assignment_id.clone(),
-            adopted: access.adopted,
-        });
-    }
+    customer.access_mode = news.access_mode.clone();
+    // What needs no role on a subscription is agreed to here, and tried by the poll.
+    customer.tiers.extend(news.tiers.iter().copied().filter(|tier| *tier == AccessTier::TenantEvents));
+    customer.subscriptions.extend(news.subscriptions.iter().cloned());
+    customer.receipt.extend(news.grants.iter().cloned());
     customer
 }

@@ -185,7 +185,8 @@ pub(crate) async fn end(app: &App, ticket: &Ticket) {
 pub async fn prune_sessions(app: &Arc<App>) -> Result<usize, crate::store::Error> {
     let now = app.clock.now();
     let listed = app.store.list(Folder::Sessions).await?;
-    let ids = listed.iter().filter_map(|one| one.path.strip_prefix(Folder::Sessions.prefix())?.strip_suffix(".bin"));
+    let ids =
+        listed.iter().filter_map(|one| one.path.strip_prefix(Folder::Sessions.prefix().as_ref())?.strip_suffix(".bin"));
     let over = ids.filter(|id| expiry(id).is_some_and(|end| end <= now)).take(PRUNED_AT_ONCE).map(str::to_owned);
     let remove = |id: String| {
         let app = Arc::clone(app);

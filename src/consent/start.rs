@@ -1,19 +1,25 @@
 //! `ConsentStart`: from a link to Entra's sign-in page.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::session::{Entry, Phase, Sealed, SigningIn};
-use super::{Error, Failure, Onward, cookie_of, fields, invite, sealed};
+use super::lighthouse::{self, DelegationOffer};
+use super::session::{Chosen, Entry, Phase, Sealed, SigningIn, Way};
+use super::template::Template;
+use super::{Error, Failure, Onward, admin, cookie_of, fields, invite, manual, sealed};
 use crate::app::App;
-use crate::azure::{Authority, Domain, Prompt, SignIn};
+use crate::azure::{Authority, Domain, Prompt, Reach, SignIn};
 use crate::model::{SubscriptionId, TenantId};
 
 /// The parameters of the link.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StartQuery {
     entry: Entry,
+    /// The template is wanted, not the page about it.
+    download: bool,
 }
 
 impl StartQuery {
@@ -22,8 +28,8 @@ impl StartQuery {
     /// # Errors
     /// [`Error::BadParameter`], [`Error::RepeatedParameter`].
     pub fn parse(query: &str) -> Result<Self, Error> {
-        const KNOWN: [&str; 3] = ["subscriptionId", "tenant", "invite"];
-        let mut entry = Entry::default();
+        const KNOWN: [&str; 5] = ["subscriptionId", "tenant", "invite", "way", "download"];
+        let (mut entry, mut download) = (Entry::default(), false);
         for (name, value) in fields(query, &KNOWN).ok_or(Error::RepeatedParameter)? {
             let value = value.trim();
             match name.as_str() {
@@ -37,10 +43,12 @@ impl StartQuery {
                     }
                     entry.tenant = Some(value.to_owned());
                 }
+                "way" => entry.way = Way::of_word(value).ok_or(Error::BadParameter("way"))?,
+                "download" => download = true,
                 _ => entry.invite = Some(value.chars().take(100).collect()),
             }
         }
-        Ok(Self { entry })
+        Ok(Self { entry, download })
     }
 
     /// True when Azure must be asked whose tenant it is about.
@@ -50,30 +58,95 @@ impl StartQuery {
     }
 }
 
-/// Begins a session and gives the address of Entra's sign-in page.
-///
-/// # Errors
-/// [`Error::Invite`], [`Error::UnknownDomain`], [`Error::LinkOfTwoTenants`], [`Error::Azure`], [`Error::Store`].
-pub async fn start(app: &App, query: StartQuery) -> Result<Onward, Failure> {
-    let entry = query.entry;
-    let authority = authority(app, &entry).await.map_err(|error| error.of(&entry))?;
-    Ok(sign_in(app, authority, entry, Vec::new(), None).await?)
+/// What a link leads to.
+#[derive(Debug)]
+pub enum Started {
+    /// On to Entra, or to a page of ours with a session.
+    Onward(Onward),
+    /// The choice between the ways in.
+    Ways(Entry),
+    /// The page about a delegation.
+    Lighthouse(DelegationOffer, Entry),
+    /// A file.
+    Template(Template),
 }
 
-/// Begins a session for a sign-in. `step_up`: the sign-in must be a fresh one, with these claims where Azure named some.
-pub(super) async fn sign_in(
-    app: &App,
-    authority: Authority,
-    entry: Entry,
-    chosen: Vec<SubscriptionId>,
-    step_up: Option<Option<&str>>,
-) -> Result<Onward, Error> {
+/// Begins what the link asks for: mostly a session and the address of Entra's sign-in page.
+///
+/// # Errors
+/// [`Error::Invite`], [`Error::UnknownDomain`], [`Error::LinkOfTwoTenants`], [`Error::NoPartnerPrincipal`],
+/// [`Error::Azure`], [`Error::Store`].
+pub async fn start(app: &Arc<App>, query: StartQuery) -> Result<Started, Failure> {
+    let StartQuery { entry, download } = query;
+    begin(app, &entry, download).await.map_err(|error| error.of(&entry))
+}
+
+async fn begin(app: &Arc<App>, entry: &Entry, download: bool) -> Result<Started, Error> {
+    let way = entry.way;
+    if matches!(way, Way::All | Way::Lighthouse) {
+        invite::check(app, entry.invite.as_deref()).await?;
+    }
+    match way {
+        Way::All => Ok(Started::Ways(entry.clone())),
+        Way::Lighthouse if download => Ok(Started::Template(lighthouse::delegation_template(app).await?)),
+        Way::Lighthouse => Ok(Started::Lighthouse(lighthouse::offer(app).await?, entry.clone())),
+        Way::Admin => {
+            let authority = authority(app, entry).await?;
+            admin::begin(app, authority, entry.clone()).await.map(Started::Onward)
+        }
+        Way::Manual => {
+            let invite = invite::check(app, entry.invite.as_deref()).await?;
+            match (invite.and_then(|invite| invite.value.tenant_id), authority(app, entry).await?) {
+                // The partner made the invite for this tenant: whoever has its link needs no sign-in to follow a recipe.
+                (Some(tenant), _) => {
+                    let manual = Phase::Manual(Box::new(manual::begin(app, entry.clone(), tenant, None)));
+                    let ticket = sealed::begin(app, &manual).await?;
+                    let location = manual::PAGE.to_owned();
+                    Ok(Started::Onward(Onward { location, cookie: cookie_of(app, &ticket)? }))
+                }
+                (None, authority) => {
+                    let wanted = Wanted { reach: Reach::Identity, ..Wanted::first(entry.clone()) };
+                    sign_in(app, authority, wanted).await.map(Started::Onward)
+                }
+            }
+        }
+        Way::SignIn => {
+            let authority = authority(app, entry).await?;
+            sign_in(app, authority, Wanted::first(entry.clone())).await.map(Started::Onward)
+        }
+    }
+}
+
+/// What a sign-in is for.
+pub(super) struct Wanted<'a> {
+    pub entry: Entry,
+    pub reach: Reach,
+    pub again: Option<Again<'a>>,
+}
+
+/// Why a person signs in once more, with what he chose.
+pub(super) struct Again<'a> {
+    pub chosen: Chosen,
+    /// What Azure demands of the sign-in, where it says so. None: a fresh one.
+    pub claims: Option<&'a str>,
+    pub login_hint: &'a str,
+}
+
+impl Wanted<'_> {
+    fn first(entry: Entry) -> Self {
+        Self { entry, reach: Reach::ResourceManager, again: None }
+    }
+}
+
+/// Begins a session for a sign-in.
+pub(super) async fn sign_in(app: &App, authority: Authority, wanted: Wanted<'_>) -> Result<Onward, Error> {
+    let Wanted { entry, reach, again } = wanted;
     let random = app.random.as_ref();
     let (state, nonce) = (sealed::random_text::<32>(random), sealed::random_text::<32>(random));
     let verifier = sealed::random_text::<32>(random);
     let redirect_uri = app.settings.redirect_uri();
     let code_challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
-    let prompt = match step_up {
+    let prompt = match again.as_ref().map(|again| again.claims) {
         None => Prompt::SelectAccount,
         Some(None) => Prompt::Login,
         Some(Some(claims)) => Prompt::Claims(claims),
@@ -88,6 +161,8 @@ pub(super) async fn sign_in(
                 nonce: &nonce,
                 code_challenge: &code_challenge,
                 prompt,
+                login_hint: again.as_ref().map(|again| again.login_hint).filter(|hint| !hint.is_empty()),
+                reach,
             },
         )
         .ok_or(Error::Internal("the address of Entra's sign-in page is no address"))?
@@ -98,7 +173,8 @@ pub(super) async fn sign_in(
         verifier: Sealed(verifier),
         authority,
         entry,
-        chosen,
+        reach,
+        again: again.map(|again| again.chosen),
     });
     let ticket = sealed::begin(app, &phase).await?;
     tracing::info!(authority = %authority, "a sign-in began");
@@ -154,9 +230,12 @@ mod tests {
         );
         assert_eq!(StartQuery::parse("").expect("no parameter").entry.start_path(), "/api/consent/start");
         assert!(matches!(StartQuery::parse("invite=a&invite=b"), Err(Error::RepeatedParameter)));
-        for (query, name) in
-            [("subscriptionId=1", "subscriptionId"), ("tenant=a%2Fb", "tenant"), ("tenant=..%2F..", "tenant")]
-        {
+        for (query, name) in [
+            ("subscriptionId=1", "subscriptionId"),
+            ("tenant=a%2Fb", "tenant"),
+            ("tenant=..%2F..", "tenant"),
+            ("way=x", "way"),
+        ] {
             assert!(matches!(StartQuery::parse(query), Err(Error::BadParameter(found)) if found == name), "{query}");
         }
     }

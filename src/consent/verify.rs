@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+
 use crate::app::App;
+use crate::azure::AccessToken;
 use crate::model::{SubscriptionId, TenantId, Timestamp};
 
 /// The waits between looks; the deadline may end them earlier. Azure says up to ten minutes, mostly it is seconds.
@@ -58,4 +61,29 @@ async fn look(
             Err(error) => tracing::info!(tenant.id = %tenant, subscription.id = %id, %error, "not readable yet"),
         }
     }
+}
+
+/// Subscriptions checked for their resource provider: a page need not know more.
+const MOST_CHECKED: usize = 100;
+
+/// Checks in flight at once.
+const CHECKS: usize = 8;
+
+/// Those of the subscriptions that have not registered the resource provider of health. One that cannot be asked counts as
+/// registered: the poll will tell.
+pub(super) async fn unregistered(
+    app: &Arc<App>,
+    subscriptions: &[SubscriptionId],
+    token: &AccessToken,
+) -> BTreeSet<SubscriptionId> {
+    let checks: Vec<_> = subscriptions
+        .iter()
+        .take(MOST_CHECKED)
+        .map(|id| {
+            let (app, token, id) = (Arc::clone(app), token.clone(), *id);
+            async move { (id, app.azure.health_is_registered(id, &token).await) }
+        })
+        .collect();
+    let checked: Vec<_> = futures_util::stream::iter(checks).buffer_unordered(CHECKS).collect().await;
+    checked.into_iter().filter(|(_, registered)| matches!(registered, Ok(false))).map(|(id, _)| id).collect()
 }

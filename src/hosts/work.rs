@@ -3,13 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Timelike as _;
+
 use crate::app::App;
 use crate::consent;
+use crate::life;
 use crate::poll::{self, PollMessage};
 
 /// When we give a call up ourselves. It must be shorter than `functionTimeout` of host.json, since the host ends an overdue
 /// call by killing the process with all other calls in it; a test compares the two.
 pub const DEADLINE: Duration = Duration::from_secs(8 * 60);
+
+/// What an erased customer left is looked for in the first minutes of each hour: two listings are too much for every minute.
+const ORPHANS_UNTIL_MINUTE: u32 = 3;
 
 /// The queue of customers to poll.
 pub const POLLS: &str = "health-poll";
@@ -85,6 +91,15 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             // Housekeeping must not keep anybody from being polled.
             if let Err(error) = consent::prune_sessions(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "ended sign-in sessions could not be removed");
+            }
+            consent::lighthouse::discover_when_due(app).await;
+            if app.clock.now().minute() < ORPHANS_UNTIL_MINUTE
+                && let Err(error) = life::sweep_orphans(app).await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "left-over documents could not be removed");
+            }
+            if let Err(error) = poll::credential::warn_of_expiry(app).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");
             }
             let planned = poll::plan(app).await?;
             let summary = format!("{} customers are due", planned.len());

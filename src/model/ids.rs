@@ -18,7 +18,7 @@ pub struct InvalidId {
 }
 
 impl InvalidId {
-    fn new(what: &'static str, rule: &'static str, found: &str) -> Self {
+    pub(super) fn new(what: &'static str, rule: &'static str, found: &str) -> Self {
         // Foreign text is capped, so that an error stays one line.
         Self { what, rule, found: found.chars().take(60).collect() }
     }
@@ -90,6 +90,46 @@ guid_id!(
     TransitionId,
     "transition id"
 );
+
+/// The id of a management group, such as `contoso-root`; the root group's is the tenant's id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ManagementGroupId(String);
+
+impl FromStr for ManagementGroupId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_().".contains(c);
+        let sound = !text.is_empty() && text.len() <= 90 && text.chars().all(allowed);
+        // A name of dots alone would be a step up in a path.
+        if !sound || text.ends_with('.') {
+            let rule = "1 to 90 letters, digits, '-', '_', '(', ')' or '.', the last no '.'";
+            return Err(InvalidId::new("management group id", rule, text));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for ManagementGroupId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<ManagementGroupId> for String {
+    fn from(id: ManagementGroupId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for ManagementGroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// The tracking id of a Service Health event, such as `KSYM-9_8`. Compared without regard to case, shown as Azure gave it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,23 +1,29 @@
 //! The words of the product. No IO, no clock, no async: plain values and what follows from them.
 
+mod access;
 mod customer;
 mod event;
 mod ids;
 mod invite;
 mod resource;
+mod scope;
 mod snapshot;
 mod transition;
 
-pub use customer::{AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
+pub use access::{AccessTier, AccessTrouble};
+pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
 pub(crate) use event::open_enum;
 pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
     ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
 };
-pub use ids::{ClientId, InvalidId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId};
+pub use ids::{
+    ClientId, InvalidId, ManagementGroupId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId,
+};
 pub use invite::{Invite, InviteUse};
 pub use resource::{AvailabilityState, ResourceState};
-pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, SubscriptionCoverage};
+pub use scope::Scope;
+pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};
 pub use transition::{EventChange, Timeline, Transition, TransitionKind};
 
 /// A moment, UTC.

@@ -1,11 +1,12 @@
 //! The snapshot: what we know of one customer now, and how well we know it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EventRecord, ResourceId, ResourceState, SubscriptionId, TenantId, Timestamp, TrackingId, Transition, TransitionId,
+    AccessTrouble, EventContent, EventRecord, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash, Timestamp,
+    TrackingId, Transition, TransitionId,
 };
 
 /// The snapshot of one customer, `health/{tenantId}.json`.
@@ -25,12 +26,28 @@ pub struct Snapshot {
     /// What was really read, per subscription and source.
     #[serde(default)]
     pub coverage: BTreeMap<SubscriptionId, SubscriptionCoverage>,
+    /// Events of the tenant itself, which no subscription sees, where we may read them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tenant_events: BTreeMap<TrackingId, TenantEvent>,
+    /// How well the events of the tenant itself are known. None: they were never asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_coverage: Option<SourceCoverage>,
+    /// When we last asked which subscriptions our application can read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_at: Option<Timestamp>,
     /// Transitions that the timeline may not have yet: written with the snapshot, filed right after, dropped by the next poll.
     #[serde(default)]
     pub unfiled: BTreeMap<TransitionId, Transition>,
 }
 
 impl Snapshot {
+    /// Every text that it refers to.
+    pub fn texts(&self) -> BTreeSet<&TextHash> {
+        let of_tenant = self.tenant_events.values().map(|event| &event.content);
+        let of_subscriptions = self.events.values().flat_map(|record| record.contents.values());
+        of_subscriptions.chain(of_tenant).flat_map(EventContent::texts).collect()
+    }
+
     /// The snapshot of a customer that was never polled.
     pub fn empty(tenant_id: TenantId, now: Timestamp) -> Self {
         Self {
@@ -39,9 +56,29 @@ impl Snapshot {
             events: BTreeMap::new(),
             resources: BTreeMap::new(),
             coverage: BTreeMap::new(),
+            tenant_events: BTreeMap::new(),
+            tenant_coverage: None,
+            listed_at: None,
             unfiled: BTreeMap::new(),
         }
     }
+}
+
+/// An event of the tenant itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantEvent {
+    /// What it says.
+    pub content: EventContent,
+    /// Azure's version stamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_update: Option<Timestamp>,
+    /// When we first saw it.
+    pub first_seen: Timestamp,
+    /// When we last saw it listed.
+    pub last_seen: Timestamp,
+    /// How often it was opened: 1, and one more for each time Azure reopened it.
+    pub episode: u32,
 }
 
 /// A kind of reading.
@@ -62,6 +99,27 @@ pub struct SubscriptionCoverage {
     pub events: SourceCoverage,
     /// The availability of resources.
     pub resources: SourceCoverage,
+    /// Refusals in a row that concern our access. None: the latest reading was let in, or it was never asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<AccessTrouble>,
+    /// What Azure says about the subscription's own state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateSeen>,
+    /// When Azure last refused the text of a withheld event: it is not asked again at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details_refused_at: Option<Timestamp>,
+}
+
+/// The state of a subscription as Azure says it, such as `Enabled` or `Disabled`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateSeen {
+    /// What was told.
+    pub told: String,
+    /// What was said last.
+    pub seen: String,
+    /// Since when it is said.
+    pub since: Timestamp,
 }
 
 impl SubscriptionCoverage {
@@ -108,16 +166,24 @@ pub struct Gap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum GapReason {
-    /// The application may not read the subscription: role missing, removed, or not propagated yet.
+    /// The application may not read the subscription: role missing or removed.
     AccessDenied,
+    /// Granted some minutes ago: Azure has not let the application in everywhere yet. No failure.
+    Propagating,
     /// The subscription is not visible: deleted, or the role was removed.
     SubscriptionNotFound,
     /// The subscription moved to another tenant.
     SubscriptionMoved,
-    /// The tenant has no (enabled) service principal of ours: consent withdrawn or application disabled.
+    /// The tenant has no service principal of ours: consent withdrawn, or the enterprise application deleted.
     ConsentWithdrawn,
+    /// The tenant's service principal of ours was disabled.
+    ApplicationDisabled,
+    /// Our service principal was deleted and made anew: the roles of the old one went with it.
+    PrincipalRecreated,
     /// Our own credential was refused: every customer is affected.
     CredentialRefused,
+    /// The subscription has not registered the resource provider `Microsoft.ResourceHealth`.
+    ProviderNotRegistered,
     /// Azure asked us to slow down.
     Throttled,
     /// Azure failed or could not be reached.
@@ -137,12 +203,25 @@ impl GapReason {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::AccessDenied => {
-                "the Reader role was removed or is still propagating: ask the customer to grant it again"
+                "the Reader role was removed: ask the customer to grant it again, with a new invite or the command on the receipt"
             }
-            Self::SubscriptionNotFound => "the subscription was deleted or hidden from us: ask the customer",
+            Self::Propagating => "nothing to do: Azure takes up to ten minutes, rarely longer, until a new role works",
+            Self::SubscriptionNotFound => {
+                "the subscription was deleted, or the role on it was removed: ask the customer which; offboard it or send a new invite"
+            }
             Self::SubscriptionMoved => "the subscription belongs to another tenant now: onboard it there",
-            Self::ConsentWithdrawn => "the application was removed or disabled in the tenant: send a new invite",
+            Self::ConsentWithdrawn => "the application was removed from the tenant: send a new invite",
+            Self::ApplicationDisabled => {
+                "the customer disabled the application: under Enterprise applications, Properties, an administrator sets \
+                 \"Enabled for users to sign in\" to Yes; nothing else is needed"
+            }
+            Self::PrincipalRecreated => {
+                "the application was removed from the tenant and added again, so its roles are gone: send a new invite"
+            }
             Self::CredentialRefused => "our own credential is wrong or has expired: renew it",
+            Self::ProviderNotRegistered => {
+                "ask the customer to run: az provider register --namespace Microsoft.ResourceHealth --subscription <id>"
+            }
             Self::Throttled | Self::AzureUnavailable => "usually goes away by itself; look again in some minutes",
             Self::Unreadable => "Azure answered something new: report it with the detail",
             Self::Partial => "a later page failed; what was read is kept",
@@ -151,8 +230,21 @@ impl GapReason {
         }
     }
 
+    /// True when Azure refuses our application this very subscription or tenant: not our own fault, not passing trouble.
+    pub fn is_about_access(self) -> bool {
+        matches!(
+            self,
+            Self::AccessDenied
+                | Self::SubscriptionNotFound
+                | Self::SubscriptionMoved
+                | Self::ConsentWithdrawn
+                | Self::ApplicationDisabled
+                | Self::PrincipalRecreated
+        )
+    }
+
     /// True for trouble that usually goes away by itself.
     pub fn is_passing(self) -> bool {
-        matches!(self, Self::Throttled | Self::AzureUnavailable | Self::Unreadable | Self::Partial)
+        matches!(self, Self::Propagating | Self::Throttled | Self::AzureUnavailable | Self::Unreadable | Self::Partial)
     }
 }

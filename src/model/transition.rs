@@ -120,6 +120,16 @@ pub enum TransitionKind {
         /// Why.
         reason: GapReason,
     },
+    /// Our own credential ends soon, or has ended. The partner's, not a customer's.
+    #[serde(rename_all = "camelCase")]
+    CredentialExpiring {
+        /// Which one: its kind, and its thumbprint where it has one.
+        credential: String,
+        /// When it ends.
+        expires_at: Timestamp,
+        /// It ends within this many days; 0: it has ended.
+        within_days: u16,
+    },
     /// It can be read again.
     #[serde(rename_all = "camelCase")]
     CoverageRestored {
@@ -127,6 +137,46 @@ pub enum TransitionKind {
         subscription_id: SubscriptionId,
         /// What can be read again.
         source: Source,
+    },
+    /// For more than an hour Azure has refused a subscription that we used to read.
+    #[serde(rename_all = "camelCase")]
+    AccessLost {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// Why; [`GapReason::remedy`] says what to do.
+        reason: GapReason,
+        /// The first refusal.
+        since: Timestamp,
+    },
+    /// It can be read again, without a new grant or after one.
+    #[serde(rename_all = "camelCase")]
+    AccessRestored {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+    },
+    /// A subscription that nobody chose came into our reach, and is watched from now on.
+    #[serde(rename_all = "camelCase")]
+    SubscriptionAdded {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// Its name.
+        display_name: String,
+    },
+    /// A subscription is no longer watched: the customer or the partner ended it.
+    #[serde(rename_all = "camelCase")]
+    SubscriptionRemoved {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+    },
+    /// Azure says that a subscription changed its state, such as from `Enabled` to `Disabled`.
+    #[serde(rename_all = "camelCase")]
+    SubscriptionStateChanged {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// What it was.
+        was: String,
+        /// What it is.
+        is: String,
     },
 }
 
@@ -173,8 +223,16 @@ impl TransitionKind {
             Self::ResourceRecovered { resource_id } => format!("resourceRecovered|{resource_id}"),
             Self::ResourceNoLongerListed { resource_id } => format!("resourceNoLongerListed|{resource_id}"),
             Self::CoverageLost { subscription_id, source, .. } => format!("coverageLost|{subscription_id}|{source:?}"),
+            Self::CredentialExpiring { credential, .. } => format!("credentialExpiring|{credential}"),
             Self::CoverageRestored { subscription_id, source } => {
                 format!("coverageRestored|{subscription_id}|{source:?}")
+            }
+            Self::AccessLost { subscription_id, .. } => format!("accessLost|{subscription_id}"),
+            Self::AccessRestored { subscription_id } => format!("accessRestored|{subscription_id}"),
+            Self::SubscriptionAdded { subscription_id, .. } => format!("subscriptionAdded|{subscription_id}"),
+            Self::SubscriptionRemoved { subscription_id } => format!("subscriptionRemoved|{subscription_id}"),
+            Self::SubscriptionStateChanged { subscription_id, was, is } => {
+                format!("subscriptionStateChanged|{subscription_id}|{was}|{is}")
             }
         }
     }

@@ -11,15 +11,22 @@ pub(super) fn block(lines: &str) -> Markup {
 
 /// The line that grants Reader on one subscription.
 pub(super) fn grant(principal: Option<ObjectId>, client_id: ClientId, subscription: &SubscriptionId) -> String {
+    grant_at(principal, client_id, &format!("/subscriptions/{subscription}"))
+}
+
+/// The line that grants Reader at a scope.
+pub(crate) fn grant_at(principal: Option<ObjectId>, client_id: ClientId, scope: &str) -> String {
+    // A scope with blanks in it is a placeholder, which a shell must not read as more.
+    let scope = if scope.contains('<') { format!("\"{scope}\"") } else { scope.to_owned() };
     // With the object id the CLI asks no directory; without it, the principal is made first and found by its application.
     match principal {
         Some(principal) => format!(
-            "az role assignment create --role Reader --scope /subscriptions/{subscription} \
+            "az role assignment create --role Reader --scope {scope} \
              --assignee-object-id {principal} --assignee-principal-type ServicePrincipal"
         ),
         None => format!(
             "az ad sp create --id {client_id}\n\
-             az role assignment create --role Reader --scope /subscriptions/{subscription} --assignee {client_id}"
+             az role assignment create --role Reader --scope {scope} --assignee {client_id}"
         ),
     }
 }
@@ -28,4 +35,17 @@ pub(super) fn grant(principal: Option<ObjectId>, client_id: ClientId, subscripti
 pub(super) fn take_back(principal: Option<ObjectId>) -> String {
     let principal = principal.map_or_else(|| "<service principal>".to_owned(), |principal| principal.to_string());
     format!("az role assignment delete --role Reader --scope /subscriptions/<subscription id> --assignee {principal}")
+}
+
+/// The line that registers the resource provider of health.
+pub(super) fn register(subscription: &SubscriptionId) -> String {
+    format!("az provider register --namespace Microsoft.ResourceHealth --subscription {subscription}")
+}
+
+/// A mail to an administrator that the person's own program opens.
+pub(super) fn mail(subject: &str, body: &str) -> String {
+    // Mail programs do not read `+` as a blank.
+    let encode =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
+    format!("mailto:?subject={}&body={}", encode(subject), encode(body))
 }

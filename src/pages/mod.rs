@@ -8,6 +8,7 @@ mod messages;
 mod refusal;
 #[cfg(all(test, feature = "sandbox"))]
 mod tests;
+mod ways;
 
 use std::sync::Arc;
 
@@ -23,7 +24,10 @@ use self::language::Language;
 use self::layout::View;
 use self::refusal::{refuse, turn_away};
 use crate::app::App;
-use crate::consent::{Callback, Error, Failure, GrantForm, Onward, StartQuery};
+use crate::consent::manual::{self, Verified};
+use crate::consent::{
+    Action, AdminCallback, Callback, Error, Failure, GrantForm, Granted, Onward, Shown, StartQuery, Started,
+};
 
 /// The largest form that is read; 1000 ticked subscriptions fit.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -54,7 +58,8 @@ pub fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
     let grant = at("grant")
         .and(warp::body::stream())
         .then(|asked, body| async move { remembered(&asked, grant(&asked, body).await) });
-    start.or(callback).unify().or(grant).unify().boxed()
+    let admin = at("admin-callback").then(|asked| async move { remembered(&asked, admin_callback(&asked).await) });
+    start.or(callback).unify().or(admin).unify().or(grant).unify().boxed()
 }
 
 /// True for a path at which people look.
@@ -118,9 +123,13 @@ async fn start(asked: &Asked) -> Response {
         Ok(query) => crate::consent::start(&asked.app, query).await,
         Err(error) => Err(error.into()),
     };
+    let view = asked.view().at(format!("/api/consent/start?{}", asked.query));
     match started {
-        Ok(onward) => see_other(&asked.app, &onward),
-        Err(failure) => refuse(&asked.view().at(format!("/api/consent/start?{}", asked.query)), &failure),
+        Ok(Started::Onward(onward)) => see_other(&asked.app, &onward),
+        Ok(Started::Ways(entry)) => ways::ways(&view, &entry),
+        Ok(Started::Lighthouse(offer, entry)) => ways::lighthouse(&view, &offer, &entry),
+        Ok(Started::Template(template)) => ways::download(&view, template),
+        Err(failure) => refuse(&view, &failure),
     }
 }
 
@@ -130,13 +139,24 @@ async fn callback(asked: &Asked) -> Response {
     }
     let (app, session) = (&asked.app, asked.session());
     let answer = match Callback::parse(&asked.query) {
-        Ok(Callback::Choose { all }) => {
-            let here =
-                if all { "/api/consent/callback?step=choose&all=1" } else { "/api/consent/callback?step=choose" };
-            let view = asked.view().at(here);
-            return match crate::consent::choices(app, session.as_deref(), all).await {
+        Ok(Callback::Choose(shown)) => {
+            let view = asked.view().at(format!("/api/consent/callback?{}", asked.query));
+            return match crate::consent::choices(app, session.as_deref(), shown).await {
                 Ok(choices) => consent::choose(&view, &choices, None),
                 Err(failure) => refuse(&view, &failure),
+            };
+        }
+        Ok(Callback::Manual(named)) => {
+            let view = asked.view().at(format!("/api/consent/callback?{}", asked.query));
+            return match manual::instructions(app, session.as_deref(), &named).await {
+                Ok(instructions) => ways::manual(&view, &instructions, None),
+                Err(failure) => refuse(&view, &failure),
+            };
+        }
+        Ok(Callback::Template(format)) => {
+            return match manual::reader_template(app, session.as_deref(), format).await {
+                Ok(template) => ways::download(&asked.view(), template),
+                Err(failure) => refuse(&asked.view(), &failure),
             };
         }
         Ok(Callback::Answer(answer)) => answer,
@@ -146,6 +166,57 @@ async fn callback(asked: &Asked) -> Response {
         Ok(onward) => see_other(app, &onward),
         Err(failure) => refuse(&asked.view(), &failure),
     }
+}
+
+async fn admin_callback(asked: &Asked) -> Response {
+    if asked.method != Method::GET {
+        return wrong_method(asked, "GET");
+    }
+    let (app, session) = (&asked.app, asked.session());
+    match AdminCallback::parse(&asked.query) {
+        Ok(AdminCallback::Consented) => {
+            let view = asked.view().at("/api/consent/admin-callback?step=consented");
+            match crate::consent::consented(app, session.as_deref()).await {
+                Ok(consented) => ways::consented(&view, &consented),
+                Err(failure) => refuse(&view, &failure),
+            }
+        }
+        Ok(AdminCallback::Answer { refusal, state }) => {
+            match crate::consent::admin_callback(app, refusal, &state, session.as_deref()).await {
+                Ok(onward) => see_other(app, &onward),
+                Err(failure) => refuse(&asked.view(), &failure),
+            }
+        }
+        Err(error) => refuse(&asked.view(), &error.into()),
+    }
+}
+
+/// Verifies what was granted without us.
+async fn verify(asked: &Asked, form: &GrantForm, session: Option<&str>) -> Response {
+    let (app, view) = (&asked.app, asked.view());
+    let text = &view.text.ways.manually;
+    let notice = match manual::verify(app, form, session).await {
+        Ok(Verified::Active(granted)) => return done(&view, &granted),
+        Ok(Verified::NoPrincipal) => text.no_principal_yet,
+        Ok(Verified::NothingReadable) => text.nothing_readable,
+        Err(failure) => return refuse(&view, &failure),
+    };
+    // The session still stands: the page is shown again, with what is missing.
+    match manual::instructions(app, session, "").await {
+        Ok(instructions) => ways::manual(&view, &instructions, Some(notice)),
+        Err(failure) => refuse(&view, &failure),
+    }
+}
+
+/// The page at the end of an onboarding.
+fn done(view: &View<'_>, granted: &Granted) -> Response {
+    let reference = reference(view.app);
+    let counted = granted.outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
+    tracing::info!(reference, tenant.id = %granted.tenant, granted = counted, "an onboarding ended");
+    let mut response = consent::granted(view, granted, &reference);
+    let cookie = granted.step_up.as_ref().map_or("", |onward| onward.cookie.expose_secret());
+    set_session(view.app, &mut response, cookie);
+    response
 }
 
 async fn grant<B: Buf, E>(asked: &Asked, body: impl Stream<Item = Result<B, E>>) -> Response {
@@ -166,23 +237,25 @@ async fn grant<B: Buf, E>(asked: &Asked, body: impl Stream<Item = Result<B, E>>)
         return turn_away(&view, StatusCode::PAYLOAD_TOO_LARGE, (text.form_too_large)());
     };
     let session = asked.session();
-    let granted = match GrantForm::parse(&body) {
-        Ok(form) => crate::consent::grant(app, form, session.as_deref()).await,
-        Err(error) => Err(error.into()),
+    let form = match GrantForm::parse(&body) {
+        Ok(form) => form,
+        Err(error) => return refuse(&view, &error.into()),
     };
-    match granted {
-        Ok(granted) => {
-            let reference = reference(app);
-            let counted = granted.outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
-            tracing::info!(reference, tenant.id = %granted.tenant, granted = counted, "an onboarding ended");
-            let mut response = consent::granted(&view, &granted, &reference);
-            let cookie = granted.step_up.as_ref().map_or("", |onward| onward.cookie.expose_secret());
-            set_session(app, &mut response, cookie);
-            response
+    match form.action {
+        Action::Grant => {}
+        Action::Verify => return verify(asked, &form, session.as_deref()).await,
+        Action::Search | Action::TickAll | Action::TickNone | Action::Page(_) => {
+            return match crate::consent::browse(app, &form, session.as_deref()).await {
+                Ok(path) => moved(app, &path),
+                Err(failure) => refuse(&view, &failure),
+            };
         }
+    }
+    match crate::consent::grant(app, form, session.as_deref()).await {
+        Ok(granted) => done(&view, &granted),
         // The session still stands: the page is shown again, with what was wrong.
         Err(Failure { error: Error::NothingChosen, .. }) => {
-            match crate::consent::choices(app, session.as_deref(), false).await {
+            match crate::consent::choices(app, session.as_deref(), Shown::default()).await {
                 Ok(choices) => consent::choose(&view, &choices, Some(view.text.choose.tick_one)),
                 Err(failure) => refuse(&view, &failure),
             }
@@ -215,13 +288,23 @@ fn see_other(app: &App, onward: &Onward) -> Response {
         Some(_) => layout::href(app, &onward.location),
         None => onward.location.clone(),
     };
+    let mut response = moved_to(app, &location);
+    set_session(app, &mut response, onward.cookie.expose_secret());
+    response
+}
+
+/// To another page of ours, with the session as it is.
+fn moved(app: &App, path: &str) -> Response {
+    moved_to(app, &layout::href(app, path))
+}
+
+fn moved_to(app: &App, location: &str) -> Response {
     let mut response = Response::new("".into());
     *response.status_mut() = StatusCode::SEE_OTHER;
-    if let Ok(location) = HeaderValue::from_str(&location) {
+    if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     layout::guard(app, &mut response);
-    set_session(app, &mut response, onward.cookie.expose_secret());
     response
 }
 

@@ -5,11 +5,12 @@ use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use super::commands;
+use super::consent::{elsewhere, mail};
 use super::layout::{Page, Tone, View, answer, href};
 use super::messages::{SignInAdvice, Told};
-use super::reference;
+use super::{reference, ways};
 use crate::azure::{self, EntraRefusal, IdTokenFault};
-use crate::consent::{Error, Failure, NoRight, Offer};
+use crate::consent::{Entry, Error, Failure, NoRight, Offer, Way};
 
 /// One refusal: its words, and how it is answered.
 struct Refusal {
@@ -20,11 +21,13 @@ struct Refusal {
     /// Whether to offer the same way in once more.
     again: bool,
     retry_after: Option<u64>,
+    /// From where the other ways in are offered, where one of them helps.
+    ways: Option<Entry>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, told: Told) -> Self {
-        Self { status, told, detail: None, again: true, retry_after: None }
+        Self { status, told, detail: None, again: true, retry_after: None, ways: None }
     }
 
     fn final_(self) -> Self {
@@ -42,7 +45,8 @@ impl Refusal {
 
 /// The page of a failure. Logs it, once, under its reference.
 pub(super) fn refuse(view: &View<'_>, failure: &Failure) -> Response {
-    let refusal = refusal(view, &failure.error);
+    let mut refusal = refusal(view, &failure.error, failure.entry.as_ref());
+    refusal.ways = helps(&failure.error).then(|| failure.entry.clone().unwrap_or_default());
     let reference = reference(view.app);
     log(&failure.error, refusal.status, &reference);
     let again = failure.entry.as_ref().filter(|_| refusal.again).map(|entry| entry.start_path());
@@ -73,6 +77,10 @@ fn page(view: &View<'_>, refusal: Refusal, again: Option<String>, nothing_grante
         @if let Some(path) = again {
             div.actions { a.button href=(href(view.app, &path)) { (text.sign_in_again) } }
         }
+        @if let Some(entry) = &refusal.ways {
+            p { a href=(href(view.app, &entry.by(Way::Admin).start_path())) { ((view.text.ways.admin)(view.partner()).link) } }
+            (ways::link(view, entry))
+        }
         p.reference {
             @if nothing_granted { (text.nothing_granted) " " }
             ((text.help)(view.partner(), reference))
@@ -100,7 +108,7 @@ fn log(error: &Error, status: StatusCode, reference: &str) {
     }
 }
 
-fn refusal(view: &View<'_>, error: &Error) -> Refusal {
+fn refusal(view: &View<'_>, error: &Error, entry: Option<&Entry>) -> Refusal {
     let (text, partner) = (&view.text.refused, view.partner());
     match error {
         Error::Invite(fault) => Refusal::new(StatusCode::FORBIDDEN, (text.invite)(partner, *fault)).final_(),
@@ -126,10 +134,17 @@ fn refusal(view: &View<'_>, error: &Error) -> Refusal {
             Refusal::new(StatusCode::FORBIDDEN, (text.other_tenant)())
         }
         Error::IdToken(_) => Refusal::new(StatusCode::BAD_GATEWAY, (text.id_token)()),
-        Error::NoSubscriptions { unusable, foreign } => {
+        Error::NoSubscriptions { unusable, foreign, elsewhere: others } => {
             let told = (text.no_subscriptions)(!unusable.is_empty(), *foreign);
-            let refusal = Refusal::new(StatusCode::FORBIDDEN, told);
-            if unusable.is_empty() { refusal } else { refusal.about(list(view, unusable)) }
+            let entry = entry.cloned().unwrap_or_default();
+            Refusal::new(StatusCode::FORBIDDEN, told).about(html! {
+                @if !unusable.is_empty() { (list(view, unusable)) }
+                (elsewhere(view, &entry, others))
+            })
+        }
+        Error::GroupNotInvited => Refusal::new(StatusCode::FORBIDDEN, (text.group_not_invited)(partner)),
+        Error::NoPartnerPrincipal => {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, (text.no_partner_principal)(partner))
         }
         Error::NoRight(no_right) => not_allowed(view, no_right),
         Error::Csrf => Refusal::new(StatusCode::FORBIDDEN, (text.csrf)(partner)),
@@ -145,6 +160,20 @@ fn refusal(view: &View<'_>, error: &Error) -> Refusal {
         Error::Azure(_) => Refusal::new(StatusCode::BAD_GATEWAY, (text.azure)()),
         Error::Principal(_) | Error::Store(_) | Error::NoSessionKey | Error::Internal(_) => ours(view),
     }
+}
+
+/// True when another way in may lead where this one ended: an administrator, or the command line.
+fn helps(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Cancelled
+            | Error::ApprovalNeeded
+            | Error::SignInRefused(_)
+            | Error::NoSubscriptions { .. }
+            | Error::NoRight(_)
+            | Error::PrincipalSpreading
+            | Error::NoPartnerPrincipal
+    )
 }
 
 fn ours(view: &View<'_>) -> Refusal {
@@ -193,9 +222,13 @@ fn list(view: &View<'_>, offers: &[Offer]) -> Markup {
 fn not_allowed(view: &View<'_>, no_right: &NoRight) -> Refusal {
     /// More lines than anybody pastes.
     const SHOWN: usize = 20;
-    let NoRight { person, principal, offers, .. } = no_right;
+    let NoRight { person, principal, offers, entry, .. } = no_right;
     let client_id = view.app.settings.identity.client_id;
     let lines = offers.iter().take(SHOWN).map(|offer| commands::grant(*principal, client_id, &offer.id));
     let lines = lines.collect::<Vec<_>>().join("\n");
-    Refusal::new(StatusCode::FORBIDDEN, (view.text.refused.no_right)(person, &lines)).about(list(view, offers))
+    let mail = mail(view, entry, &lines);
+    Refusal::new(StatusCode::FORBIDDEN, (view.text.refused.no_right)(person, &lines)).about(html! {
+        (list(view, offers))
+        p { a href=(mail) { (view.text.ways.mail.link) } }
+    })
 }

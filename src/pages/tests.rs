@@ -11,7 +11,7 @@ use super::layout::{Page, Tone, answer};
 use super::messages::{SignInAdvice, Told};
 use super::*;
 use crate::azure::{self, EntraRefusal, IdTokenFault, PrincipalFault, SubscriptionState};
-use crate::consent::{InviteFault, NoRight, Offer, Standing};
+use crate::consent::{Entry, InviteFault, NoRight, Offer, Standing};
 use crate::outside::{Outside, SystemClock, SystemRandom, http_client};
 use crate::sandbox::visitor::faults;
 use crate::settings::{Door, Settings};
@@ -39,7 +39,10 @@ fn app() -> Arc<App> {
 
 /// One error of each kind that has a page of its own.
 fn errors() -> Vec<Error> {
-    let offer = |state| Offer { id: Uuid::from_u128(1).into(), name: "Production <b>".to_owned(), standing: state };
+    let offer = |state| {
+        let name = "Production <b>".to_owned();
+        Offer { id: Uuid::from_u128(1).into(), name, standing: state, overdue: false }
+    };
     let refused = |codes: &[u32]| {
         let refusal = EntraRefusal { error: "x".to_owned(), codes: codes.to_vec(), ..EntraRefusal::default() };
         Error::SignInRefused(Box::new(refusal))
@@ -49,6 +52,7 @@ fn errors() -> Vec<Error> {
         person: "Rita <Reader>".to_owned(),
         principal: Some(Uuid::from_u128(3).into()),
         offers: vec![offer(Standing::NoRight)],
+        entry: Entry::default(),
     };
     let unusable = vec![offer(Standing::NotUsable(SubscriptionState::Disabled))];
     let mut errors = vec![
@@ -67,9 +71,11 @@ fn errors() -> Vec<Error> {
         Error::IdToken(IdTokenFault::Tenant),
         Error::IdToken(IdTokenFault::Malformed),
         Error::InviteOfOtherTenant,
-        Error::NoSubscriptions { unusable: Vec::new(), foreign: 1 },
-        Error::NoSubscriptions { unusable, foreign: 2 },
+        Error::NoSubscriptions { unusable: Vec::new(), foreign: 1, elsewhere: Vec::new() },
+        Error::NoSubscriptions { unusable, foreign: 2, elsewhere: Vec::new() },
         Error::NoRight(Box::new(no_right)),
+        Error::GroupNotInvited,
+        Error::NoPartnerPrincipal,
         Error::Csrf,
         Error::BadForm,
         Error::NothingChosen,
@@ -83,7 +89,15 @@ fn errors() -> Vec<Error> {
         Error::Internal("x"),
     ];
     errors.extend(
-        [InviteFault::Missing, InviteFault::Unknown, InviteFault::Expired, InviteFault::Used].map(Error::Invite),
+        [
+            InviteFault::Missing,
+            InviteFault::Unknown,
+            InviteFault::Expired,
+            InviteFault::Used,
+            InviteFault::Withdrawn,
+            InviteFault::InUse,
+        ]
+        .map(Error::Invite),
     );
     let codes = [50_105, 7_000_112, 50_020, 53_003, 50_076, 500_021, 1];
     errors.extend(codes.map(|code| refused(&[code])));

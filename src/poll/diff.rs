@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use super::{diff_events, diff_resources};
+use super::{diff_access, diff_events, diff_resources, diff_tenant};
 use crate::azure::reading::{Reading, SubscriptionReading, Trouble};
 use crate::model::{
-    Gap, Snapshot, Source, SourceCoverage, SubscriptionId, TextHash, Timestamp, Transition, TransitionKind,
+    Customer, Gap, Snapshot, Source, SourceCoverage, SubscriptionId, TextHash, Timestamp, Transition, TransitionKind,
 };
 
 /// How long passing trouble goes untold: one slow answer of Azure is no news.
@@ -30,6 +30,7 @@ pub struct Diff {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inputs<'a> {
     pub before: &'a Snapshot,
+    pub customer: &'a Customer,
     pub watched: &'a BTreeSet<SubscriptionId>,
     pub reading: &'a Reading,
     pub now: Timestamp,
@@ -42,37 +43,42 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Compares what we knew with what was read. `watched` are the customer's subscriptions now: what is known of others is
-/// dropped without a transition, since nothing happened to them.
-pub fn diff(before: &Snapshot, watched: &BTreeSet<SubscriptionId>, reading: &Reading, now: Timestamp) -> Diff {
+/// Compares what we knew with what was read. What is known of subscriptions that the record no longer has is dropped: their
+/// events are not over by that.
+pub fn diff(before: &Snapshot, customer: &Customer, reading: &Reading, now: Timestamp) -> Diff {
+    let watched: BTreeSet<_> = customer.subscriptions.keys().copied().collect();
+    let watched = &watched;
     let mut after = before.clone();
     after.polled_at = now;
     after.unfiled.clear();
     after.coverage.retain(|id, _| watched.contains(id));
 
-    let inputs = Inputs { before, watched, reading, now };
+    let inputs = Inputs { before, customer, watched, reading, now };
     let mut transitions = diff_events::diff(inputs, &mut after);
     transitions.extend(diff_resources::diff(inputs, &mut after));
     transitions.extend(coverage(inputs, &mut after));
+    transitions.extend(diff_access::diff(before, &mut after, customer, reading));
+    transitions.extend(diff_tenant::diff(before, &mut after, reading, now));
 
     after.unfiled = transitions.iter().map(|transition| (transition.id, transition.clone())).collect();
-    let new_texts = texts(&after).difference(&texts(before)).map(|hash| (*hash).clone()).collect();
+    let new_texts = after.texts().difference(&before.texts()).map(|hash| (*hash).clone()).collect();
     Diff { after, transitions, new_texts }
-}
-
-fn texts(snapshot: &Snapshot) -> BTreeSet<&TextHash> {
-    snapshot.events.values().flat_map(|record| record.contents.values()).flat_map(|content| content.texts()).collect()
 }
 
 /// Notes what was read and what was not.
 fn coverage(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> {
-    let Inputs { before, reading, now, .. } = inputs;
+    let Inputs { before, customer, reading, now, .. } = inputs;
     let mut transitions = Vec::new();
     for (id, read) in inputs.read() {
         let known = after.coverage.entry(id).or_default();
+        if read.details_refused {
+            known.details_refused_at = Some(reading.started_at);
+        }
+        let as_it_was = known.clone();
         let mut note = |source: Source, coverage: &mut SourceCoverage, trouble: Option<&Trouble>| {
             let was = coverage.clone();
-            *coverage = covered(&was, trouble, reading.started_at, now);
+            let trouble = trouble.map(|trouble| diff_access::in_context(trouble, id, customer, &as_it_was, reading));
+            *coverage = covered(&was, trouble.as_ref(), reading.started_at, now);
             let kind = match (was.gap.is_some_and(|gap| gap.told), &coverage.gap) {
                 (false, Some(gap)) if gap.told => {
                     Some(TransitionKind::CoverageLost { subscription_id: id, source, reason: gap.reason })
@@ -94,14 +100,21 @@ fn coverage(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> {
     transitions
 }
 
-fn covered(was: &SourceCoverage, trouble: Option<&Trouble>, started_at: Timestamp, now: Timestamp) -> SourceCoverage {
+pub(super) fn covered(
+    was: &SourceCoverage,
+    trouble: Option<&Trouble>,
+    started_at: Timestamp,
+    now: Timestamp,
+) -> SourceCoverage {
     let Some(Trouble { reason, detail }) = trouble.cloned() else {
         return SourceCoverage { read_at: was.read_at.max(Some(started_at)), tried_at: Some(now), gap: None };
     };
     let since = was.gap.as_ref().map_or(now, |gap| gap.since);
     let told_before = was.gap.as_ref().is_some_and(|gap| gap.told);
-    // A subscription that was never read has lost nothing: its gap is shown, but is no transition.
-    let lost = was.read_at.is_some() && (!reason.is_passing() || now - since >= PASSING_TROUBLE);
+    // A subscription that was never read has lost nothing: its gap is shown, but is no transition. What concerns our access is
+    // told as such, when it is confirmed.
+    let lost =
+        was.read_at.is_some() && !reason.is_about_access() && (!reason.is_passing() || now - since >= PASSING_TROUBLE);
     let gap = Gap { reason, detail, since, told: told_before || lost };
     SourceCoverage { read_at: was.read_at, tried_at: Some(now), gap: Some(gap) }
 }

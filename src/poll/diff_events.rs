@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 use super::diff::Inputs;
 use crate::azure::reading::{EventsReading, ObservedEvent};
 use crate::model::{
-    EventChange, EventContent, EventRecord, EventUpdate, MergedEvent, Observation, Snapshot, SubscriptionId, TextHash,
-    Timestamp, TrackingId, Transition, TransitionKind,
+    EventChange, EventContent, EventRecord, EventUpdate, MergedEvent, Observation, Snapshot, SubscriptionId,
+    TenantEvent, TextHash, Timestamp, TrackingId, Transition, TransitionKind,
 };
 
 /// How long an event that Azure no longer lists is kept: reviews appear up to six weeks later.
@@ -17,7 +17,7 @@ const KEEP_UNLISTED: TimeDelta = TimeDelta::days(45);
 const OLD_NEWS: TimeDelta = TimeDelta::days(3);
 
 pub(super) fn diff(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> {
-    let Inputs { before, watched, reading, now } = inputs;
+    let Inputs { before, watched, reading, now, .. } = inputs;
     for (subscription, read) in inputs.read() {
         if let Some(events) = &read.events {
             observe(&mut after.events, subscription, events, reading.started_at);
@@ -106,6 +106,10 @@ fn accept(known: Option<(&Observation, &EventContent)>, observed: &ObservedEvent
         return None;
     }
     let same_stamp = observed.last_update == seen.last_update;
+    // The text that we were given once is not taken back by an answer that withholds it.
+    if same_stamp && observed.content.text_withheld && !content.text_withheld {
+        return None;
+    }
     if observed.index_only {
         // Resource Graph may lack texts: those we have stay until REST gives newer ones.
         return (!same_stamp).then(|| keep_texts(content, observed.content.clone()));
@@ -126,6 +130,11 @@ fn keep_texts(known: &EventContent, mut newer: EventContent) -> EventContent {
     newer
 }
 
+/// True when an answer says something about an event of the tenant that we do not know yet.
+pub(super) fn is_newer(known: &TenantEvent, observed: &ObservedEvent) -> bool {
+    observed.last_update >= known.last_update && known.content != observed.content
+}
+
 /// Drops what nobody watches or Azure has long forgotten, and contents that nothing refers to.
 fn tidy(events: &mut BTreeMap<TrackingId, EventRecord>, watched: &BTreeSet<SubscriptionId>, now: Timestamp) {
     events.retain(|_, record| {
@@ -139,7 +148,7 @@ fn tidy(events: &mut BTreeMap<TrackingId, EventRecord>, watched: &BTreeSet<Subsc
 }
 
 /// What happened to one event, each with the text that tells this occurrence from others. Moves the episode on.
-fn changes(
+pub(super) fn changes(
     was: Option<&MergedEvent>,
     is: &MergedEvent,
     record: &mut EventRecord,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use crate::app::App;
-use crate::model::{Customer, Snapshot, SubscriptionAccess, TenantId, TextHash, Timeline, Transition};
+use crate::model::{Customer, Snapshot, TenantId, TextHash, Timeline, Transition};
 use crate::store::{self, Key, Month, Versioned};
 
 /// Texts written at once.
@@ -34,6 +34,21 @@ pub(super) async fn texts(
     futures_util::stream::iter(writes).buffer_unordered(IN_FLIGHT).try_collect().await
 }
 
+/// Stores those of the texts that are not there.
+pub(super) async fn missing_texts(
+    app: &App,
+    new: &BTreeSet<TextHash>,
+    texts: &BTreeMap<TextHash, String>,
+) -> Result<(), store::Error> {
+    let mut missing = BTreeSet::new();
+    for hash in new {
+        if app.store.read_bytes(&Key::Text(hash.clone())).await?.is_none() {
+            missing.insert(hash.clone());
+        }
+    }
+    self::texts(app, &missing, texts).await
+}
+
 /// Replaces the snapshot that the poll began with.
 pub(super) async fn snapshot(
     app: &App,
@@ -48,9 +63,18 @@ pub(super) async fn snapshot(
 }
 
 /// Adds transitions to the timeline of their months. One that is there already stays as it is.
-pub(super) async fn file(
+pub(crate) async fn file(
     app: &App,
     tenant: TenantId,
+    transitions: impl Iterator<Item = &Transition>,
+) -> Result<(), store::Error> {
+    file_in(app, |month| Key::Timeline(tenant, month), transitions).await
+}
+
+/// The same in any timeline.
+pub(super) async fn file_in(
+    app: &App,
+    key_of: impl Fn(Month) -> Key,
     transitions: impl Iterator<Item = &Transition>,
 ) -> Result<(), store::Error> {
     let mut months: BTreeMap<Month, Vec<&Transition>> = BTreeMap::new();
@@ -58,7 +82,7 @@ pub(super) async fn file(
         months.entry(Month::of(transition.at)).or_default().push(transition);
     }
     for (month, transitions) in months {
-        let key = Key::Timeline(tenant, month);
+        let key = key_of(month);
         settle(app, &key, |timeline: Option<&Timeline>| {
             let mut filed = timeline.cloned().unwrap_or_default();
             let before = filed.transitions.len();
@@ -72,21 +96,13 @@ pub(super) async fn file(
     Ok(())
 }
 
-/// A subscription that was read is no longer propagating.
-pub(super) async fn confirm_access(app: &App, snapshot: &Snapshot) -> Result<(), store::Error> {
-    settle(app, &Key::Customer(snapshot.tenant_id), |customer: Option<&Customer>| {
-        let mut customer = customer?.clone();
-        let mut changed = false;
-        for (id, subscription) in &mut customer.subscriptions {
-            let read = snapshot.coverage.get(id).is_some_and(|coverage| coverage.events.read_at.is_some());
-            if read && subscription.access == SubscriptionAccess::Propagating {
-                subscription.access = SubscriptionAccess::Active;
-                changed = true;
-            }
-        }
-        changed.then_some(customer)
-    })
-    .await
+/// Changes a customer's record, if there is one and the change is one.
+pub(super) async fn record(
+    app: &App,
+    tenant: TenantId,
+    change: impl Fn(&Customer) -> Option<Customer>,
+) -> Result<(), store::Error> {
+    settle(app, &Key::Customer(tenant), |customer: Option<&Customer>| change(customer?)).await
 }
 
 /// Reads, changes and writes a document until nobody was faster. `change` gives None when there is nothing to do.

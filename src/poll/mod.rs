@@ -1,18 +1,24 @@
 //! Reading health on a timer: plan who is due, read, compare, keep. Done twice, it gives the same.
 
+pub mod credential;
 pub mod diff;
+mod diff_access;
 mod diff_events;
 mod diff_resources;
+pub(crate) mod diff_tenant;
 mod keep;
 pub mod plan;
 
-use std::collections::BTreeSet;
+pub(crate) use keep::file;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::model::{AccessMode, Customer, Snapshot, SubscriptionId, TenantId};
+use crate::life;
+use crate::model::{Customer, Snapshot, SubscriptionId, TenantId};
 use crate::store::{self, Folder, Key, Versioned};
 use plan::Scope;
 
@@ -86,8 +92,18 @@ pub async fn poll_subscription(
 }
 
 async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollReport, Error> {
+    let done = rounds(app, tenant, scope).await;
+    // Whoever erases a customer removes the record first. What this poll wrote meanwhile goes as well.
+    if app.store.read_bytes(&Key::Customer(tenant)).await?.is_none() {
+        life::sweep(app, tenant).await?;
+        return Err(Error::UnknownCustomer(tenant));
+    }
+    done
+}
+
+async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollReport, Error> {
     for _ in 0..MAX_ROUNDS {
-        let customer: Versioned<Customer> =
+        let mut customer: Versioned<Customer> =
             app.store.read(&Key::Customer(tenant)).await?.ok_or(Error::UnknownCustomer(tenant))?;
         let before: Option<Versioned<Snapshot>> = app.store.read(&Key::Health(tenant)).await?;
         // A poll that ended between its snapshot and its timeline is finished here.
@@ -96,14 +112,24 @@ async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRepo
         }
         let now = app.clock.now();
         let known = before.as_ref().map_or_else(|| Snapshot::empty(tenant, now), |before| before.value.clone());
-        let ask = plan::ask(&customer.value, &known, scope, now);
-        if ask.subscriptions.is_empty() {
+        if customer.value.offboarded_at.is_some() {
+            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: 0, transitions: 0 });
+        }
+        let listing = scope == Scope::Due && plan::listing_is_due(&customer.value, &known, now);
+        let visible = if listing { list(app, &customer.value).await? } else { BTreeSet::new() };
+        if listing {
+            customer = app.store.read(&Key::Customer(tenant)).await?.ok_or(Error::UnknownCustomer(tenant))?;
+        }
+        let ask = plan::ask(&customer.value, &known, scope, &visible, now);
+        if ask.subscriptions.is_empty() && ask.tenant_events.is_none() && !listing {
             // Nothing is due: another poll was faster, or the same message came twice.
             return Ok(PollReport { tenant_id: tenant, read: 0, gaps: gaps(&known), transitions: 0 });
         }
-        let reading = app.azure.read_health(token_tenant(&customer.value), &ask).await;
-        let watched: BTreeSet<_> = customer.value.subscriptions.keys().copied().collect();
-        let diff = diff::diff(&known, &watched, &reading, app.clock.now());
+        let reading = app.azure.read_health(customer.value.token_tenant(), &ask).await;
+        let mut diff = diff::diff(&known, &customer.value, &reading, app.clock.now());
+        if listing {
+            diff.after.listed_at = Some(now);
+        }
 
         keep::texts(app, &diff.new_texts, &reading.texts).await?;
         match keep::snapshot(app, before.as_ref(), &diff.after).await {
@@ -111,7 +137,12 @@ async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRepo
             other => other?,
         }
         keep::file(app, tenant, diff.after.unfiled.values()).await?;
-        keep::confirm_access(app, &diff.after).await?;
+        // Once more: whoever erased a customer meanwhile may have found nobody who refers to these.
+        keep::missing_texts(app, &diff.new_texts, &reading.texts).await?;
+        keep::record(app, tenant, |customer| {
+            diff_access::record(customer, &diff.after, reading.principal, app.clock.now())
+        })
+        .await?;
 
         let report = PollReport {
             tenant_id: tenant,
@@ -132,14 +163,30 @@ async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRepo
     Err(Error::Contended(tenant))
 }
 
+/// Asks which subscriptions our application can read, and takes what is new into the record. Gives those that were seen; none
+/// when Azure would not say, which the reading finds too.
+async fn list(app: &App, customer: &Customer) -> Result<BTreeSet<SubscriptionId>, Error> {
+    let tenant = customer.tenant_id;
+    let seen = match app.azure.app_token(customer.token_tenant()).await {
+        Ok(token) => app.azure.subscriptions(&token).await,
+        Err(error) => Err(error),
+    };
+    let seen = match seen {
+        Ok(seen) => seen.subscriptions,
+        Err(error) => {
+            tracing::info!(tenant.id = %tenant, %error, "what our application can read could not be listed");
+            return Ok(BTreeSet::new());
+        }
+    };
+    // Under a tenant is kept what is that tenant's, whoever else lets us in.
+    let own = seen.into_iter().filter(|one| one.tenant == tenant);
+    let own: BTreeMap<_, _> = own.map(|one| (one.id, (one.name, one.state.as_str().to_owned()))).collect();
+    let now = app.clock.now();
+    keep::record(app, tenant, |customer| diff_access::listed(customer, &own, now)).await?;
+    Ok(own.into_keys().collect())
+}
+
 /// Subscriptions that could not be read in full.
 fn gaps(snapshot: &Snapshot) -> usize {
     snapshot.coverage.values().filter(|known| known.events.gap.is_some() || known.resources.gap.is_some()).count()
-}
-
-/// The tenant whose token opens the customer's subscriptions.
-fn token_tenant(customer: &Customer) -> TenantId {
-    match customer.access_mode {
-        AccessMode::AppInCustomerTenant { .. } => customer.tenant_id,
-    }
 }

@@ -35,7 +35,7 @@ impl<T: Stored + Send + Sync> TenantCache<T> {
         let listed = store.list(self.folder).await?;
         let prefix = self.folder.prefix();
         let tenants = listed.iter().filter_map(|line| {
-            let id = line.path.strip_prefix(prefix)?.strip_suffix(".json")?.parse().ok()?;
+            let id = line.path.strip_prefix(prefix.as_ref())?.strip_suffix(".json")?.parse().ok()?;
             Some((id, &line.etag))
         });
         let known = |id: &TenantId| self.known.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();

@@ -3,8 +3,10 @@
 mod cache;
 mod coverage;
 pub mod page;
+pub mod receipt;
 pub mod view;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -13,12 +15,13 @@ use serde::Serialize;
 pub use cache::TenantCache;
 pub use coverage::{Coverage, CoverageGap, Known};
 use page::{Page, PageAsk};
-use view::{CustomerSummary, EventSummary, Health, Incident, Publication, SubscriptionSummary};
+pub use receipt::Receipt;
+use view::{CustomerSummary, EventSummary, Health, Incident, LostAccess, Publication, SubscriptionSummary};
 
 use crate::app::App;
 use crate::model::{
-    Customer, EventStatus, EventType, Grant, Snapshot, Source, SubscriptionId, TenantId, TextHash, Timestamp,
-    TrackingId,
+    AccessTier, Customer, EventStatus, EventType, Grant, Snapshot, Source, SubscriptionId, TenantId, TextHash,
+    Timestamp, TrackingId,
 };
 use crate::poll;
 use crate::store::{self, Key};
@@ -61,6 +64,17 @@ pub struct CustomerDetail {
     pub subscriptions: Vec<SubscriptionSummary>,
     /// What was granted, by whom, when.
     pub receipt: Vec<Grant>,
+    /// What the customer agreed to beyond the base.
+    pub tiers: BTreeSet<AccessTier>,
+    /// The partner's own words for the customer.
+    pub labels: BTreeMap<String, String>,
+    /// The customer's time zone.
+    pub time_zone: Option<String>,
+    /// Whom to write to.
+    pub contacts: Vec<String>,
+    /// Since when the customer is no longer watched. What is shown is from before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offboarded_at: Option<Timestamp>,
 }
 
 /// One incident with its texts.
@@ -118,7 +132,24 @@ pub async fn customer(app: &App, tenant: TenantId) -> Result<CustomerDetail, Err
     let now = app.clock.now();
     let (summary, _) = summary(&customer, snapshot.as_ref(), now);
     let subscriptions = subscriptions(&customer, snapshot.as_ref(), now);
-    Ok(CustomerDetail { summary, subscriptions, receipt: customer.receipt })
+    let Customer { receipt, tiers, labels, time_zone, contacts, offboarded_at, .. } = customer;
+    Ok(CustomerDetail { summary, subscriptions, receipt, tiers, labels, time_zone, contacts, offboarded_at })
+}
+
+/// What one customer granted, and how to take it back.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Store`].
+pub async fn receipt(app: &App, tenant: TenantId) -> Result<Receipt, Error> {
+    let (customer, snapshot) = one(app, tenant).await?;
+    Ok(receipt_of(app, &customer, snapshot.as_ref()))
+}
+
+/// The receipt of a customer whose documents were read.
+pub fn receipt_of(app: &App, customer: &Customer, snapshot: Option<&Snapshot>) -> Receipt {
+    let tried = snapshot.and_then(|snapshot| snapshot.tenant_coverage.as_ref());
+    let page = app.settings.public_url(&format!("/api/consent/start?purpose=leave&tenant={}", customer.tenant_id));
+    receipt::receipt(customer, app.settings.identity.client_id, page, tried.map(|tried| tried.gap.is_none()))
 }
 
 /// The health of one customer.
@@ -210,7 +241,9 @@ type Everything = Vec<(Arc<Customer>, Option<Arc<Snapshot>>)>;
 async fn everything(app: &App) -> Result<Everything, Error> {
     let customers = app.customers.all(&app.store).await?;
     let snapshots = app.snapshots.all(&app.store).await?;
-    Ok(customers.into_iter().map(|(id, customer)| (customer, snapshots.get(&id).cloned())).collect())
+    // Who left is no part of what is watched; by his id he is still found.
+    let watched = customers.into_iter().filter(|(_, customer)| customer.offboarded_at.is_none());
+    Ok(watched.map(|(id, customer)| (customer, snapshots.get(&id).cloned())).collect())
 }
 
 fn with_snapshot(all: &Everything) -> impl Iterator<Item = (&Customer, &Snapshot)> {
@@ -274,6 +307,14 @@ fn subscriptions(customer: &Customer, snapshot: Option<&Snapshot>, now: Timestam
             subscription_id: id,
             display_name: subscription.display_name.clone(),
             access: subscription.access,
+            lost: subscription.lost.as_ref().map(|lost| LostAccess {
+                reason: lost.reason,
+                since: lost.since,
+                fix: lost.reason.remedy(),
+            }),
+            state: subscription.state.clone(),
+            discovered: subscription.discovered,
+            tiers: subscription.tiers.clone(),
             role_assignment_id: subscription.role_assignment_id.clone(),
             status: view::status(&events, &resources, &known).0,
         }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::coverage::{Coverage, Known};
 use crate::model::{
-    AvailabilityState, Customer, EventLevel, EventStatus, EventType, MergedEvent, ResourceId, ServiceImpact, Severity,
-    Snapshot, SubscriptionAccess, SubscriptionId, TenantId, Timestamp, TrackingId,
+    AccessTier, AvailabilityState, Customer, EventLevel, EventStatus, EventType, GapReason, MergedEvent, ResourceId,
+    ServiceImpact, Severity, Snapshot, SubscriptionAccess, SubscriptionId, TenantId, Timestamp, TrackingId,
 };
 
 /// The health of a customer or subscription, in one word.
@@ -56,10 +56,32 @@ pub struct SubscriptionSummary {
     pub display_name: String,
     /// Whether we were seen reading it.
     pub access: SubscriptionAccess,
+    /// Why it cannot be read any more, and what to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<LostAccess>,
+    /// What Azure says about the subscription itself, such as `Disabled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// True when nobody chose it: a wider scope covers it.
+    pub discovered: bool,
+    /// The tiers beyond the base that were granted on it.
+    pub tiers: BTreeSet<AccessTier>,
     /// The role assignment that gives access.
     pub role_assignment_id: String,
     /// The health in one word.
     pub status: HealthStatus,
+}
+
+/// Access that is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LostAccess {
+    /// Why.
+    pub reason: GapReason,
+    /// The first refusal.
+    pub since: Timestamp,
+    /// What to do, in plain words.
+    pub fix: &'static str,
 }
 
 /// The health of a customer or of one of its subscriptions.
@@ -225,7 +247,13 @@ pub fn events(snapshot: &Snapshot, only: Option<SubscriptionId>) -> Vec<EventSum
         Some(scope) => record.merged_for(id, scope),
         None => record.merged(id),
     });
-    merged.map(EventSummary::of).collect()
+    let mut all: Vec<_> = merged.map(EventSummary::of).collect();
+    if only.is_none() {
+        let of_tenant = snapshot.tenant_events.iter().filter(|(id, _)| !snapshot.events.contains_key(id));
+        all.extend(of_tenant.map(|(id, event)| EventSummary::of(crate::poll::diff_tenant::merged(id, event))));
+        all.sort_by(|a, b| a.tracking_id.cmp(&b.tracking_id));
+    }
+    all
 }
 
 /// Resources of a customer, or of one of its subscriptions, that are not available.

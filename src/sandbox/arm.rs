@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::entra::ARM_AUDIENCES;
 use super::exchange::{Reply, Request};
+use super::role_assignments::{self, At};
 use super::tokens::Principal;
 use super::world::{Subscription, World};
-use super::{Shared, State, graph, health, role_assignments};
-use crate::model::{SubscriptionId, TenantId};
+use super::{Shared, State, graph, groups, health, lighthouse};
+use crate::model::{Scope, SubscriptionId, TenantId};
 
 /// An error body in the front door's shape.
 pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
@@ -77,6 +78,11 @@ fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Rep
             let action = "Microsoft.ResourceHealth/events/read";
             Err(authorization_failed(&principal, action, "/providers/Microsoft.ResourceHealth"))
         }
+        ["providers", "microsoft.management", "managementgroups", rest @ ..] => {
+            let principal = authenticate(shared, state, request, None)?;
+            // Ids keep their spelling.
+            groups::answer(shared, state, request, principal, rest, segments.get(3).copied())
+        }
         ["subscriptions", id, rest @ ..] => {
             let mut call = open(shared, state, request, id)?;
             match rest {
@@ -85,24 +91,45 @@ fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Rep
                     get_only(request)?;
                     call.require("Microsoft.Resources/subscriptions/read")?;
                     let subscription = &call.state.world.subscriptions[&call.subscription];
-                    Ok(Reply::json(200, &subscription_json(subscription)))
+                    Ok(Reply::json(200, &subscription_json(&call.state.world, subscription)))
                 }
                 ["providers", "microsoft.authorization", "permissions"] => {
                     versions(request, &["2022-04-01", "2018-07-01", "2015-07-01"])?;
                     get_only(request)?;
                     call.require("Microsoft.Authorization/permissions/read")?;
-                    let roles = call.state.world.roles(call.principal.object_id, call.subscription);
+                    let scope = Scope::Subscription(call.subscription);
+                    let roles = call.state.world.roles(call.principal.object_id, &scope);
                     let rows: Vec<Value> = roles.into_iter().map(super::Role::permissions).collect();
                     Ok(Reply::json(200, &json!({"value": rows})))
                 }
                 ["providers", "microsoft.authorization", "roleassignments", name @ ..] => {
                     versions(request, &["2022-04-01", "2020-10-01-preview", "2020-08-01-preview", "2015-07-01"])?;
-                    role_assignments::answer(&mut call, name)
+                    let Call { shared, state, request, principal, subscription } = call;
+                    let scope = Scope::Subscription(subscription);
+                    role_assignments::answer(&mut At { shared, state, request, principal, scope }, name)
+                }
+                ["providers", "microsoft.managedservices", kind, name @ ..] => {
+                    versions(request, &["2022-10-01", "2020-02-01-preview", "2019-09-01"])?;
+                    lighthouse::answer(&mut call, kind, name)
+                }
+                ["providers", "microsoft.resourcehealth"] => {
+                    versions(request, &["2021-04-01", "2022-09-01"])?;
+                    get_only(request)?;
+                    call.require("Microsoft.Resources/subscriptions/providers/read")?;
+                    let missing = call.state.world.arm.unregistered.contains(&call.subscription);
+                    let state = if missing { "NotRegistered" } else { "Registered" };
+                    let id = format!("/subscriptions/{}/providers/Microsoft.ResourceHealth", call.subscription);
+                    let body = json!({"id": id, "namespace": "Microsoft.ResourceHealth", "registrationState": state});
+                    Ok(Reply::json(200, &body))
                 }
                 ["providers", "microsoft.resourcehealth", kind, ..] => {
                     versions(request, health::VERSIONS)?;
                     // Tracking ids keep their spelling.
                     let more = &segments[5..];
+                    if call.state.world.arm.unregistered.contains(&call.subscription) {
+                        let message = "The subscription is not registered to use namespace 'Microsoft.ResourceHealth'. See https://aka.ms/rps-not-found for how to register subscriptions.";
+                        return Err(error(409, "MissingSubscriptionRegistration", message));
+                    }
                     health::answer(&mut call, kind, more)
                 }
                 _ => Err(not_found(&request.path)),
@@ -124,7 +151,7 @@ pub(super) fn method_not_allowed(request: &Request) -> Reply {
     error(405, "MethodNotAllowed", &format!("The method '{}' is not allowed here.", request.method))
 }
 
-fn versions(request: &Request, known: &[&str]) -> Result<(), Reply> {
+pub(super) fn versions(request: &Request, known: &[&str]) -> Result<(), Reply> {
     let Some(version) = request.param("api-version") else {
         let message = "The api-version query parameter (?api-version=) is required for all requests.";
         return Err(error(400, "MissingApiVersionParameter", message));
@@ -202,7 +229,7 @@ fn open<'a>(shared: &'a Shared, state: &'a mut State, request: &'a Request, id: 
         return Err(error(404, "SubscriptionNotFound", &message));
     };
     let principal = authenticate(shared, state, request, Some(home))?;
-    if principal.tenant != home {
+    if principal.tenant != home && !state.world.is_delegated(subscription, &principal) {
         let message = format!(
             "The access token is from the wrong issuer 'https://sts.windows.net/{}/'. It must match the tenant 'https://sts.windows.net/{home}/' associated with this subscription. Please use the authority (URL) 'https://login.windows.net/{home}' to get the token. Note, if the subscription is transferred to another tenant there is no impact to the services, but information about new tenant could take time to propagate (up to an hour). If you just transferred your subscription and see this error message, please try back later.",
             principal.tenant
@@ -235,7 +262,16 @@ fn tenants(world: &World, principal: &Principal) -> Reply {
     Reply::json(200, &json!({"value": rows}))
 }
 
-fn subscription_json(subscription: &Subscription) -> Value {
+/// The tenants that a subscription is delegated to.
+pub(super) fn managed_by(world: &World, id: SubscriptionId) -> Vec<Value> {
+    let mut tenants: Vec<TenantId> =
+        world.delegations.iter().filter(|one| one.subscription == id).map(|one| one.managing_tenant).collect();
+    tenants.sort_unstable();
+    tenants.dedup();
+    tenants.into_iter().map(|tenant| json!({"tenantId": tenant})).collect()
+}
+
+fn subscription_json(world: &World, subscription: &Subscription) -> Value {
     let mut row = json!({
         "id": format!("/subscriptions/{}", subscription.id),
         "subscriptionId": subscription.id,
@@ -248,7 +284,7 @@ fn subscription_json(subscription: &Subscription) -> Value {
             "spendingLimit": "Off",
         },
         "authorizationSource": "RoleBased",
-        "managedByTenants": [],
+        "managedByTenants": managed_by(world, subscription.id),
     });
     if !subscription.tags.is_empty() {
         row["tags"] = Value::Object(subscription.tags.clone());
@@ -256,15 +292,15 @@ fn subscription_json(subscription: &Subscription) -> Value {
     row
 }
 
-/// The subscriptions of the token's tenant that its holder may read.
+/// The subscriptions of the token's tenant, and those delegated to it, that its holder may read.
 fn subscriptions(shared: &Shared, state: &mut State, request: &Request, principal: &Principal) -> Result<Reply, Reply> {
-    let ids = state.world.subscriptions_of(principal.tenant);
+    let ids = state.world.within_reach(principal);
     let mut rows = Vec::new();
     for id in ids {
         if state.world.allows(principal.object_id, id, "Microsoft.Resources/subscriptions/read") {
             let subscription = &state.world.subscriptions[&id];
             if subscription.state != "Deleted" {
-                rows.push(subscription_json(subscription));
+                rows.push(subscription_json(&state.world, subscription));
             }
         }
     }

@@ -6,8 +6,9 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::tokens::Principal;
 use super::world::World;
-use crate::model::{ObjectId, SubscriptionId, Timestamp};
+use crate::model::{ManagementGroupId, ObjectId, Scope, SubscriptionId, TenantId, Timestamp};
 
 /// Built-in roles that the sandbox knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +103,11 @@ impl Role {
         any(actions) && !any(not_actions)
     }
 
+    /// True when Lighthouse may delegate it: built-in, and neither Owner nor one that writes access.
+    pub(super) fn may_be_delegated(self) -> bool {
+        !matches!(self, Self::Owner | Self::UserAccessAdministrator | Self::RbacAdministrator)
+    }
+
     /// The row of the permissions API.
     pub(super) fn permissions(self) -> Value {
         let (actions, not_actions) = self.actions();
@@ -126,13 +132,13 @@ fn action_matches(pattern: &str, action: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// One role assignment at a subscription.
+/// One role assignment at a subscription or management group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleAssignment {
     /// Its name, a GUID.
     pub name: Uuid,
     /// Its scope.
-    pub subscription: SubscriptionId,
+    pub scope: Scope,
     /// The role definition.
     pub role: Uuid,
     /// Who has it.
@@ -154,7 +160,7 @@ pub struct RoleAssignment {
 impl RoleAssignment {
     pub(super) fn new(
         name: Uuid,
-        subscription: SubscriptionId,
+        scope: Scope,
         role: Uuid,
         principal: ObjectId,
         principal_type: &str,
@@ -162,7 +168,7 @@ impl RoleAssignment {
     ) -> Self {
         Self {
             name,
-            subscription,
+            scope,
             role,
             principal,
             principal_type: principal_type.to_owned(),
@@ -174,26 +180,31 @@ impl RoleAssignment {
         }
     }
 
-    /// Its scope as a path.
-    pub(super) fn scope(&self) -> String {
-        format!("/subscriptions/{}", self.subscription)
+    /// The subscription, when that is its scope.
+    pub fn subscription(&self) -> Option<SubscriptionId> {
+        match self.scope {
+            Scope::Subscription(id) => Some(id),
+            Scope::ManagementGroup(_) => None,
+        }
     }
 
     /// Its resource id.
     pub fn id(&self) -> String {
-        format!("{}/providers/Microsoft.Authorization/roleAssignments/{}", self.scope(), self.name)
+        format!("{}/providers/Microsoft.Authorization/roleAssignments/{}", self.scope, self.name)
     }
 
     pub(super) fn to_json(&self) -> Value {
         let time = self.created_at.to_rfc3339_opts(SecondsFormat::Micros, true);
         let by = self.created_by.map(|by| by.to_string());
+        // A built-in role belongs to no management group.
+        let place = self.subscription().map(|_| self.scope.to_string()).unwrap_or_default();
         json!({
             "properties": {
                 "roleDefinitionId": format!(
-                    "{}/providers/Microsoft.Authorization/roleDefinitions/{}", self.scope(), self.role),
+                    "{place}/providers/Microsoft.Authorization/roleDefinitions/{}", self.role),
                 "principalId": self.principal,
                 "principalType": self.principal_type,
-                "scope": self.scope(),
+                "scope": self.scope,
                 "description": self.description,
                 "condition": null,
                 "conditionVersion": null,
@@ -210,34 +221,140 @@ impl RoleAssignment {
     }
 }
 
+/// A role on a subscription for a principal of another tenant (Azure Lighthouse).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delegation {
+    /// The registration assignment's name.
+    pub name: Uuid,
+    /// The registration definition's name.
+    pub definition: Uuid,
+    /// What is delegated.
+    pub subscription: SubscriptionId,
+    /// Whom it is delegated to.
+    pub managing_tenant: TenantId,
+    /// Who there has the role.
+    pub principal: ObjectId,
+    /// The role definition.
+    pub role: Uuid,
+    /// From when on it decides.
+    pub effective_at: Timestamp,
+}
+
 impl World {
-    /// True when a role assignment in effect allows the action. A refusal counts down assignments that wait for reads.
-    pub(super) fn allows(&mut self, principal: ObjectId, subscription: SubscriptionId, action: &str) -> bool {
-        let now = self.now();
-        let mine = |one: &RoleAssignment| {
-            one.principal == principal
-                && one.subscription == subscription
-                && Role::of(one.role).is_some_and(|role| role.allows(action))
-        };
-        if self.role_assignments.iter().any(|one| mine(one) && one.effective_at <= now && one.pending_reads == 0) {
+    /// True when an assignment at this scope decides at that one: the same, or a management group above it.
+    fn reaches(&self, from: &Scope, to: &Scope) -> bool {
+        if from == to {
             return true;
         }
-        for one in self.role_assignments.iter_mut().filter(|one| mine(one)) {
+        let Scope::ManagementGroup(from) = from else { return false };
+        let mut above = match to {
+            Scope::Subscription(id) => self.subscriptions.get(id).and_then(|one| one.parent.clone()),
+            Scope::ManagementGroup(id) => self.management_groups.get(id).and_then(|one| one.parent.clone()),
+        };
+        // A tree has no more levels than groups.
+        for _ in 0..=self.management_groups.len() {
+            match above {
+                Some(id) if id == *from => return true,
+                Some(id) => above = self.management_groups.get(&id).and_then(|one| one.parent.clone()),
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// True when a role assignment in effect allows the action on a subscription. A refusal counts down assignments that
+    /// wait for reads.
+    pub(super) fn allows(&mut self, principal: ObjectId, subscription: SubscriptionId, action: &str) -> bool {
+        let now = self.now();
+        let delegated = |one: &Delegation| {
+            one.subscription == subscription && one.principal == principal && one.effective_at <= now
+        };
+        self.allows_at(principal, &Scope::Subscription(subscription), action)
+            || self
+                .delegations
+                .iter()
+                .any(|one| delegated(one) && Role::of(one.role).is_some_and(|role| role.allows(action)))
+    }
+
+    /// The same at any scope, delegations apart.
+    pub(super) fn allows_at(&mut self, principal: ObjectId, scope: &Scope, action: &str) -> bool {
+        let now = self.now();
+        let mine: Vec<usize> = (0..self.role_assignments.len())
+            .filter(|at| {
+                let one = &self.role_assignments[*at];
+                one.principal == principal
+                    && Role::of(one.role).is_some_and(|role| role.allows(action))
+                    && self.reaches(&one.scope, scope)
+            })
+            .collect();
+        let decides = |at: &usize| {
+            let one = &self.role_assignments[*at];
+            one.effective_at <= now && one.pending_reads == 0
+        };
+        if mine.iter().any(decides) {
+            return true;
+        }
+        for at in mine {
+            let one = &mut self.role_assignments[at];
             one.pending_reads = one.pending_reads.saturating_sub(1);
         }
         false
     }
 
-    /// The roles in effect of a principal on a subscription.
-    pub(super) fn roles(&self, principal: ObjectId, subscription: SubscriptionId) -> Vec<Role> {
+    /// The roles in effect of a principal at a scope.
+    pub(super) fn roles(&self, principal: ObjectId, scope: &Scope) -> Vec<Role> {
         let now = self.now();
         let mine = self.role_assignments.iter().filter(|one| {
             one.principal == principal
-                && one.subscription == subscription
+                && self.reaches(&one.scope, scope)
                 && one.effective_at <= now
                 && one.pending_reads == 0
         });
         mine.filter_map(|one| Role::of(one.role)).collect()
+    }
+
+    /// The assignments at a scope and above it.
+    pub(super) fn assignments_at(&self, scope: &Scope) -> Vec<&RoleAssignment> {
+        self.role_assignments.iter().filter(|one| self.reaches(&one.scope, scope)).collect()
+    }
+
+    /// The subscriptions below a management group, at any depth.
+    pub fn subscriptions_below(&self, group: &ManagementGroupId) -> Vec<SubscriptionId> {
+        let group = Scope::ManagementGroup(group.clone());
+        self.subscriptions.keys().copied().filter(|id| self.reaches(&group, &Scope::Subscription(*id))).collect()
+    }
+
+    /// The subscriptions that a token can be for: its tenant's own, and those delegated to its holder.
+    pub(super) fn within_reach(&self, principal: &Principal) -> Vec<SubscriptionId> {
+        let own = |one: &&super::Subscription| one.tenant == principal.tenant || self.is_delegated(one.id, principal);
+        self.subscriptions.values().filter(own).map(|one| one.id).collect()
+    }
+
+    /// True when the holder of a token has a delegation on the subscription.
+    pub(super) fn is_delegated(&self, subscription: SubscriptionId, principal: &Principal) -> bool {
+        self.delegations.iter().any(|one| {
+            one.subscription == subscription
+                && one.managing_tenant == principal.tenant
+                && one.principal == principal.object_id
+                && one.effective_at <= self.now()
+        })
+    }
+
+    /// Delegates a subscription to our application in its home tenant, in effect at once: what a customer's deployment of a
+    /// Lighthouse template ends with.
+    pub fn delegate(&mut self, subscription: SubscriptionId, role: Role) {
+        let home = self.application.home;
+        let Some(principal) = self.service_principal(home) else { return };
+        let name = self.id(&format!("delegation:{subscription}:{}", role.id()));
+        self.delegations.push(Delegation {
+            name,
+            definition: name,
+            subscription,
+            managing_tenant: home,
+            principal,
+            role: role.id(),
+            effective_at: self.now(),
+        });
     }
 
     /// Sets how long, and how many reads, new role assignments take to come into effect.

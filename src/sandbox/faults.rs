@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-/// The two hosts of the sandbox.
+/// The hosts of the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostKind {
     /// Sign-in and tokens.
     Entra,
     /// Azure Resource Manager.
     Arm,
+    /// Microsoft Graph.
+    Graph,
+    /// The platform's endpoint for managed identities.
+    Identity,
 }
 
 /// What happens instead of an answer, or to it.

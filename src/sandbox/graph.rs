@@ -179,7 +179,7 @@ fn query(world: &mut World, request: &Request, principal: &Principal) -> Result<
 
 /// The subscriptions that are in scope and may be read. The others are dropped without a word, as Azure does.
 fn readable(world: &mut World, principal: &Principal, asked: Option<&[SubscriptionId]>) -> Vec<SubscriptionId> {
-    let mut all = world.subscriptions_of(principal.tenant);
+    let mut all = world.within_reach(principal);
     all.retain(|id| {
         asked.is_none_or(|asked| asked.contains(id))
             && world.subscriptions[id].state != "Deleted"
@@ -224,7 +224,7 @@ fn container_row(world: &World, id: SubscriptionId) -> Value {
         "tenantId": subscription.tenant,
         "subscriptionId": id,
         "location": "",
-        "properties": {"state": subscription.state, "managedByTenants": []},
+        "properties": {"state": subscription.state, "managedByTenants": super::arm::managed_by(world, id)},
     })
 }
 

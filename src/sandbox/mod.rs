@@ -1,18 +1,24 @@
-//! The simulated Azure: Entra (sign-in, consent, tokens, keys) and Resource Manager (subscriptions, role assignments that
-//! really decide, Resource Health, Resource Graph) on two loopback ports, over one [`World`]. It follows the references of this
+//! The simulated Azure: Entra (sign-in, consent, tokens, keys), Resource Manager (subscriptions, role assignments that
+//! really decide, Resource Health, Resource Graph), Microsoft Graph (the registration) and the endpoint of managed identities,
+//! each on a loopback port, over one [`World`]. It follows the references of this
 //! project, not our own client: where they disagree, the client is wrong. Never part of the deployed handlers.
 
 mod arm;
 mod authorization;
 mod demo;
+mod directory;
 mod entra;
 mod event;
 mod exchange;
 mod faults;
 mod graph;
+mod groups;
 mod health;
+mod identity;
 mod kql;
+mod lighthouse;
 mod pages;
+mod registration;
 mod resource;
 mod role_assignments;
 mod script;
@@ -21,7 +27,7 @@ mod tokens;
 pub mod visitor;
 mod world;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,16 +41,21 @@ use warp::Filter as _;
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
-pub use authorization::{Role, RoleAssignment};
+pub use authorization::{Delegation, Role, RoleAssignment};
 pub use demo::{DEMO_TENANTS, DemoTimes, demo_outage};
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
+pub use registration::{FederatedCredential, ManagedIdentity, Registration};
 pub use resource::Resource;
 pub use switches::{
-    ArmSwitches, EntraSwitches, EventIdSpelling, GraphSwitches, GraphTimes, HealthSwitches, IdTokenTamper,
+    ArmSwitches, EntraSwitches, EventIdSpelling, GraphSwitches, GraphTimes, HealthSwitches, IdTokenTamper, RefusedAt,
+    SignInRefusal,
 };
-pub use world::{Application, ClientSecret, PERSONAL_TENANT, ServicePrincipal, Subscription, Tenant, User, World};
+pub use world::{
+    Application, ClientSecret, ManagementGroup, PERSONAL_TENANT, ServicePrincipal, Subscription, Tenant, User, World,
+};
 
+use crate::model::{ObjectId, TenantId};
 use crate::outside::Clock;
 use exchange::{Reply, Request};
 
@@ -80,6 +91,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     authority: Url,
     manager: Url,
+    graph: Url,
+    identity: Url,
     keys: tokens::Keys,
 }
 
@@ -91,6 +104,8 @@ struct State {
     secrets: VecDeque<String>,
     grants: HashMap<String, entra::Grant>,
     verified: HashMap<String, tokens::Principal>,
+    /// The ids of client assertions that were used.
+    assertions: HashSet<String>,
 }
 
 impl fmt::Debug for State {
@@ -124,7 +139,7 @@ impl State {
 }
 
 impl Sandbox {
-    /// Starts on two free ports of this machine.
+    /// Starts on free ports of this machine.
     ///
     /// # Errors
     /// When no port can be had.
@@ -133,7 +148,7 @@ impl Sandbox {
         Self::start_at(any, any, world, clock).await
     }
 
-    /// Starts at two addresses: Entra, Resource Manager.
+    /// Starts at two addresses: Entra, Resource Manager; the other hosts take free ports.
     ///
     /// # Errors
     /// When an address cannot be had.
@@ -145,6 +160,8 @@ impl Sandbox {
     ) -> io::Result<Self> {
         let entra = TcpListener::bind(entra).await?;
         let manager = TcpListener::bind(resource_manager).await?;
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (graph, identity) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
         world.run_until(clock.now());
         let state = State {
             world,
@@ -153,17 +170,25 @@ impl Sandbox {
             secrets: VecDeque::new(),
             grants: HashMap::new(),
             verified: HashMap::new(),
+            assertions: HashSet::new(),
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             clock,
             authority: base_url(&entra)?,
             manager: base_url(&manager)?,
+            graph: base_url(&graph)?,
+            identity: base_url(&identity)?,
             keys: tokens::Keys::load(),
         });
         let (stop, stopped) = watch::channel(false);
-        let servers = [(HostKind::Entra, entra), (HostKind::Arm, manager)]
-            .map(|(host, listener)| serve(host, listener, Arc::clone(&shared), stopped.clone()));
+        let servers = [
+            (HostKind::Entra, entra),
+            (HostKind::Arm, manager),
+            (HostKind::Graph, graph),
+            (HostKind::Identity, identity),
+        ]
+        .map(|(host, listener)| serve(host, listener, Arc::clone(&shared), stopped.clone()));
         Ok(Self { shared, stop, servers: servers.into() })
     }
 
@@ -175,6 +200,51 @@ impl Sandbox {
     /// Where Resource Manager is.
     pub fn resource_manager(&self) -> Url {
         self.shared.manager.clone()
+    }
+
+    /// Where Microsoft Graph is.
+    pub fn graph(&self) -> Url {
+        self.shared.graph.clone()
+    }
+
+    /// What the platform sets in the partner's app for its managed identity.
+    pub fn identity_settings(&self) -> BTreeMap<&'static str, String> {
+        let header = self.change(|world| world.managed_identity.header.clone());
+        let endpoint = format!("{}msi/token", self.shared.identity);
+        BTreeMap::from([("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", header)])
+    }
+
+    /// The issuer of a tenant's tokens.
+    pub fn issuer(&self, tenant: TenantId) -> String {
+        self.shared.issuer(tenant)
+    }
+
+    /// A token that a user has from his own tools (`az account get-access-token`), with these scopes: for Graph, or for
+    /// Resource Manager when it is `user_impersonation`.
+    pub fn user_token(&self, user: ObjectId, scopes: &str) -> String {
+        let for_arm = scopes == "user_impersonation";
+        let audience = if for_arm { entra::ARM_AUDIENCES[0].to_owned() } else { self.shared.graph_audience() };
+        let mut state = self.shared.state();
+        let now = self.shared.clock.now().timestamp();
+        let tenant = state.world.users.get(&user).map(|user| user.tenant.to_string()).unwrap_or_default();
+        let claims = serde_json::json!({
+            "aud": audience, "iat": now, "nbf": now, "exp": now + 3600, "oid": user, "tid": tenant, "scp": scopes,
+            "amr": ["pwd", "mfa"], "idtyp": "user",
+        });
+        let token = self.shared.keys.any.sign(&claims, self.shared.keys.any.kid);
+        state.keep_secret(&token);
+        token
+    }
+
+    /// A token of any issuer, as a federated credential may trust it.
+    pub fn federated_token(&self, issuer: &str, subject: &str, audience: &str, life: std::time::Duration) -> String {
+        let now = self.shared.clock.now().timestamp();
+        let end = now + i64::try_from(life.as_secs()).unwrap_or(i64::MAX / 2);
+        let claims =
+            serde_json::json!({"iss": issuer, "sub": subject, "aud": audience, "iat": now, "nbf": now, "exp": end});
+        let token = self.shared.keys.any.sign(&claims, self.shared.keys.any.kid);
+        self.shared.state().keep_secret(&token);
+        token
     }
 
     /// Changes (or reads) the world between two requests. What the script planned up to now has happened.
@@ -204,6 +274,7 @@ impl Sandbox {
             ("AZURE_CLIENT_SECRET", secret),
             ("AZURE_AUTHORITY_HOST", self.authority_host().to_string()),
             ("AZURE_RESOURCE_MANAGER_URL", self.resource_manager().to_string()),
+            ("MICROSOFT_GRAPH_URL", self.graph().to_string()),
             ("PARTNER_NAME", application.publisher),
         ])
     }
@@ -212,7 +283,8 @@ impl Sandbox {
     pub fn secrets(&self) -> Vec<String> {
         let state = self.shared.state();
         let own = state.world.application.secrets.iter().map(|secret| secret.value.clone());
-        own.chain(state.secrets.iter().cloned()).collect()
+        let header = state.world.managed_identity.header.clone();
+        own.chain([header]).chain(state.secrets.iter().cloned()).collect()
     }
 
     /// Ends the sandbox: nothing is answered any more, and its ports are free again.
@@ -274,6 +346,15 @@ fn serve(
 }
 
 impl Shared {
+    fn issuer(&self, tenant: TenantId) -> String {
+        format!("{}{tenant}/v2.0", self.authority)
+    }
+
+    /// The audience of tokens for Graph.
+    fn graph_audience(&self) -> String {
+        self.graph.as_str().trim_end_matches('/').to_owned()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -336,6 +417,8 @@ impl Shared {
         let id = state.world.fresh_id("request").to_string();
         let reply = match request.host {
             HostKind::Entra => entra::answer(self, state, request),
+            HostKind::Graph => directory::answer(self, state, request),
+            HostKind::Identity => identity::answer(self, state, request),
             HostKind::Arm => arm::answer(self, state, request)
                 .with("x-ms-correlation-request-id", id.clone())
                 .with("x-ms-ratelimit-remaining-subscription-reads", "249"),
@@ -355,6 +438,7 @@ fn usual_fault(host: HostKind, status: u16, retry_after: Option<u64>) -> Reply {
             "The tenant is throttled because of excessive requests.",
             chrono::DateTime::UNIX_EPOCH,
         ),
+        (HostKind::Graph | HostKind::Identity, _) => arm::error(status, "ServiceUnavailable", "Refused by order."),
         (HostKind::Entra, _) => Reply::html(status, "<html><body><h1>Service unavailable</h1></body></html>"),
         (HostKind::Arm, 429) => {
             let wait = retry_after.unwrap_or(10);

@@ -82,6 +82,34 @@ pub(super) fn sign_in(world: &World, users: &[&User], hint: Option<&str>, action
     )
 }
 
+/// An administrator consents for everybody, or does not.
+pub(super) fn admin_consent(world: &World, users: &[&User], action: &str) -> String {
+    let application = &world.application;
+    page(
+        "Permissions requested",
+        &html! {
+            h1 { "Permissions requested: review for your organization" }
+            p { strong { (application.display_name) } br; small { (application.publisher) } }
+            ul { li { "Access Azure Resource Manager as organization users (user_impersonation)" } }
+            form method="post" action=(action) {
+                fieldset {
+                    legend { "Sign in as" }
+                    @for (index, user) in users.iter().enumerate() {
+                        label {
+                            input type="radio" name="user" value=(user.upn) required checked[index == 0];
+                            " " (user.display_name) " " small { (user.upn) @if user.admin { ", administrator" } }
+                        }
+                    }
+                }
+                div.actions {
+                    button type="submit" name="action" value="cancel" formnovalidate { "Cancel" }
+                    button.main type="submit" name="action" value="accept" { "Accept" }
+                }
+            }
+        },
+    )
+}
+
 /// The user may not consent; leaving the page tells the application that access was denied.
 pub(super) fn admin_needed(world: &World, user: &User, action: &str) -> String {
     let application = &world.application;

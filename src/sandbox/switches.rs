@@ -45,9 +45,43 @@ pub enum IdTokenTamper {
     Garbage,
 }
 
+/// Where Entra refuses by order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedAt {
+    /// On the sign-in page: nothing goes back to the application.
+    SignInPage,
+    /// With an answer to the application's redirect URI.
+    Callback,
+    /// At the token endpoint, when a code is redeemed.
+    Redemption,
+    /// At the token endpoint, for the application's own token.
+    AppToken,
+    /// With an answer to the redirect URI of an admin consent.
+    AdminConsent,
+}
+
+/// A refusal of Entra on order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInRefusal {
+    /// Where.
+    pub at: RefusedAt,
+    /// HTTP status, where it is an answer of the token endpoint.
+    pub status: u16,
+    /// The OAuth error.
+    pub error: &'static str,
+    /// The AADSTS code. 0: none is given.
+    pub code: u32,
+    /// `error_subcode` in an answer to the redirect URI.
+    pub subcode: Option<&'static str>,
+    /// The claims challenge in an answer of the token endpoint.
+    pub claims: Option<String>,
+}
+
 /// How Entra behaves.
 #[derive(Debug, Clone)]
 pub struct EntraSwitches {
+    /// A refusal on order, until it is taken away.
+    pub refusal: Option<SignInRefusal>,
     /// What is done to ID tokens.
     pub tamper: Option<IdTokenTamper>,
     /// How long after consent the token endpoint still says that there is no service principal.
@@ -60,6 +94,8 @@ pub struct EntraSwitches {
     pub app_token_without_oid: bool,
     /// Puts another object id into app-only tokens.
     pub app_token_oid: Option<ObjectId>,
+    /// The token endpoint refuses the application itself with this AADSTS code.
+    pub client_refused: Option<u32>,
     /// Adds `refresh_in` to app-only token answers.
     pub refresh_in: Option<Duration>,
 }
@@ -67,12 +103,14 @@ pub struct EntraSwitches {
 impl Default for EntraSwitches {
     fn default() -> Self {
         Self {
+            refusal: None,
             tamper: None,
             replication_delay: Duration::ZERO,
             missing_principal_code: 7_000_229,
             access_token_life: Duration::from_secs(4799),
             app_token_without_oid: false,
             app_token_oid: None,
+            client_refused: None,
             refresh_in: None,
         }
     }
@@ -99,6 +137,22 @@ pub struct ArmSwitches {
     pub principal_fresh_for: Duration,
     /// The most role assignments in one subscription.
     pub role_assignment_limit: usize,
+    /// The most role assignments at one management group.
+    pub group_role_assignment_limit: usize,
+    /// The refusal for want of multi-factor authentication comes as one of Azure Policy.
+    pub mfa_by_policy: bool,
+    /// Users who may assign roles under a condition that our role does not meet.
+    pub conditional_administrators: BTreeSet<ObjectId>,
+    /// Subscriptions where a deny assignment forbids role assignments.
+    pub deny_assignments: BTreeSet<SubscriptionId>,
+    /// Subscriptions with a read-only lock.
+    pub locked: BTreeSet<SubscriptionId>,
+    /// The name of a policy that forbids role assignments.
+    pub policy: Option<String>,
+    /// Subscriptions that have not registered `Microsoft.ResourceHealth`.
+    pub unregistered: BTreeSet<SubscriptionId>,
+    /// How long a new delegation has no effect.
+    pub delegation_delay: Duration,
 }
 
 impl Default for ArmSwitches {
@@ -113,6 +167,14 @@ impl Default for ArmSwitches {
             principal_not_found: 0,
             principal_fresh_for: Duration::from_secs(600),
             role_assignment_limit: 4000,
+            group_role_assignment_limit: 500,
+            mfa_by_policy: false,
+            conditional_administrators: BTreeSet::new(),
+            deny_assignments: BTreeSet::new(),
+            locked: BTreeSet::new(),
+            policy: None,
+            unregistered: BTreeSet::new(),
+            delegation_delay: Duration::ZERO,
         }
     }
 }

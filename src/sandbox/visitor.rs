@@ -324,7 +324,8 @@ impl Visitor {
     }
 
     async fn answer_sign_in(&mut self, page: &Page, fields: &[(&str, &str)]) -> Result<Page, Error> {
-        let form = page.form("/authorize").ok_or_else(|| page.unexpected("the sign-in page"))?.clone();
+        let form = page.form("/authorize").or_else(|| page.form("/adminconsent"));
+        let form = form.ok_or_else(|| page.unexpected("the sign-in page"))?.clone();
         let answered = self.submit(page, &form, fields).await?;
         self.follow(answered).await
     }
@@ -342,8 +343,9 @@ impl Visitor {
             Choice::Only(ids) => ids.iter().map(ToString::to_string).collect(),
         };
         let mut fields: Vec<(&str, &str)> = ticked.iter().map(|id| ("subscription", id.as_str())).collect();
-        // A browser sends the button that was pressed; ours has a name only if there are several.
-        if let Some(button) = form.fields.iter().find(|field| field.kind == "submit" && !field.name.is_empty()) {
+        // A browser sends the button that was pressed.
+        let buttons = form.fields.iter().filter(|field| field.kind == "submit" && !field.name.is_empty());
+        if let Some(button) = buttons.into_iter().find(|button| button.value == "grant") {
             fields.push((&button.name, &button.value));
         }
         let mut form = form.clone();

@@ -9,13 +9,14 @@ use chrono::TimeZone as _;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::authorization::{Role, RoleAssignment};
+use super::authorization::{Delegation, Role, RoleAssignment};
 use super::event::Event;
 use super::faults::Fault;
+use super::registration::{ManagedIdentity, Registration};
 use super::resource::Resource;
 use super::script::Script;
 use super::switches::{ArmSwitches, EntraSwitches, GraphSwitches, HealthSwitches};
-use crate::model::{ClientId, ObjectId, SubscriptionId, TenantId, Timestamp};
+use crate::model::{ClientId, ManagementGroupId, ObjectId, Scope, SubscriptionId, TenantId, Timestamp};
 
 /// The tenant in which all personal Microsoft accounts live.
 pub const PERSONAL_TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
@@ -39,6 +40,12 @@ pub struct World {
     pub events: BTreeMap<String, Event>,
     /// Role assignments. They really decide who may read what.
     pub role_assignments: Vec<RoleAssignment>,
+    /// Management groups by id.
+    pub management_groups: BTreeMap<ManagementGroupId, ManagementGroup>,
+    /// What is delegated to other tenants (Azure Lighthouse).
+    pub delegations: Vec<Delegation>,
+    /// Registration definitions of Lighthouse by subscription and name, as they were put.
+    pub(super) registrations: BTreeMap<(SubscriptionId, Uuid), Value>,
     /// How Entra behaves.
     pub entra: EntraSwitches,
     /// How Resource Manager behaves.
@@ -47,6 +54,8 @@ pub struct World {
     pub health: HealthSwitches,
     /// How Resource Graph behaves.
     pub graph: GraphSwitches,
+    /// The managed identity of the partner's app.
+    pub managed_identity: ManagedIdentity,
     /// Faults on order, first match wins.
     pub faults: Vec<Fault>,
     pub(super) script: Script,
@@ -69,6 +78,8 @@ pub struct Application {
     pub secrets: Vec<ClientSecret>,
     /// Registered redirect URIs, compared exactly (the port of `http://localhost` is ignored).
     pub redirect_uris: Vec<String>,
+    /// The rest of the registration, as Graph shows it.
+    pub registration: Registration,
 }
 
 /// A client secret.
@@ -152,6 +163,21 @@ pub struct Subscription {
     pub state: String,
     /// Tags; not sent when empty.
     pub tags: Map<String, Value>,
+    /// The management group that it is in. None: the tenant's root, which has no row here.
+    pub parent: Option<ManagementGroupId>,
+}
+
+/// A management group.
+#[derive(Debug, Clone)]
+pub struct ManagementGroup {
+    /// Its id.
+    pub id: ManagementGroupId,
+    /// Its name.
+    pub display_name: String,
+    /// The tenant it belongs to.
+    pub tenant: TenantId,
+    /// The group above it.
+    pub parent: Option<ManagementGroupId>,
 }
 
 impl World {
@@ -166,6 +192,14 @@ impl World {
             home: Uuid::nil().into(),
             secrets: Vec::new(),
             redirect_uris: Vec::new(),
+            registration: Registration::right(Uuid::nil(), "Azure Health Partner Monitor"),
+        };
+        let managed_identity = ManagedIdentity {
+            client_id: Uuid::nil(),
+            principal_id: Uuid::nil().into(),
+            header: String::new(),
+            assigned: true,
+            token_life: Duration::from_secs(24 * 3600),
         };
         let mut world = Self {
             seed,
@@ -176,10 +210,14 @@ impl World {
             resources: BTreeMap::new(),
             events: BTreeMap::new(),
             role_assignments: Vec::new(),
+            management_groups: BTreeMap::new(),
+            delegations: Vec::new(),
+            registrations: BTreeMap::new(),
             entra: EntraSwitches::default(),
             arm: ArmSwitches::default(),
             health: HealthSwitches::default(),
             graph: GraphSwitches::default(),
+            managed_identity,
             faults: Vec::new(),
             script: Script::default(),
             now,
@@ -188,6 +226,10 @@ impl World {
         world.application.client_id = world.id("application").into();
         world.application.secrets =
             vec![ClientSecret { value: format!("sandbox~{}", world.id("secret").simple()), expires_at: None }];
+        world.application.registration.object_id = world.id("registration");
+        world.managed_identity.client_id = world.id("managed-identity");
+        world.managed_identity.principal_id = world.id("managed-identity-principal").into();
+        world.managed_identity.header = format!("sandbox-identity-{}", world.id("identity-header").simple());
         let publisher = world.application.publisher.clone();
         world.application.home = world.tenant(&publisher);
         let home = world.application.home;
@@ -294,6 +336,7 @@ impl World {
             tenant,
             state: "Enabled".to_owned(),
             tags: Map::new(),
+            parent: None,
         };
         self.subscriptions.insert(id, subscription);
         id
@@ -303,7 +346,8 @@ impl World {
     pub fn transfer(&mut self, subscription: SubscriptionId, to: TenantId) {
         if let Some(moved) = self.subscriptions.get_mut(&subscription) {
             moved.tenant = to;
-            self.role_assignments.retain(|one| one.subscription != subscription);
+            moved.parent = None;
+            self.role_assignments.retain(|one| one.subscription() != Some(subscription));
         }
     }
 
@@ -319,16 +363,47 @@ impl World {
 
     /// Gives a principal a role on a subscription, in effect at once.
     pub fn assign(&mut self, subscription: SubscriptionId, principal: ObjectId, role: Role) {
-        let name = self.id(&format!("assignment:{subscription}:{principal}:{}", role.id()));
+        self.assign_at(Scope::Subscription(subscription), principal, role);
+    }
+
+    /// Gives a principal a role at a scope, in effect at once.
+    pub fn assign_at(&mut self, scope: Scope, principal: ObjectId, role: Role) {
+        let place = match &scope {
+            Scope::Subscription(id) => id.to_string(),
+            Scope::ManagementGroup(id) => id.to_string(),
+        };
+        let name = self.id(&format!("assignment:{place}:{principal}:{}", role.id()));
         let is_user = self.users.contains_key(&principal);
         let kind = if is_user { "User" } else { "ServicePrincipal" };
         let now = self.now;
-        self.role_assignments.push(RoleAssignment::new(name, subscription, role.id(), principal, kind, now));
+        self.role_assignments.push(RoleAssignment::new(name, scope, role.id(), principal, kind, now));
     }
 
     /// Takes every role on a subscription from a principal.
     pub fn unassign(&mut self, subscription: SubscriptionId, principal: ObjectId) {
-        self.role_assignments.retain(|one| one.subscription != subscription || one.principal != principal);
+        self.role_assignments.retain(|one| one.subscription() != Some(subscription) || one.principal != principal);
+    }
+
+    /// Adds a management group of a tenant, below another one or at the root, with subscriptions in it.
+    ///
+    /// # Panics
+    /// When the id is none.
+    pub fn management_group(
+        &mut self,
+        tenant: TenantId,
+        id: &str,
+        parent: Option<&ManagementGroupId>,
+        subscriptions: &[SubscriptionId],
+    ) -> ManagementGroupId {
+        let id: ManagementGroupId = id.parse().expect("the world's own ids are right");
+        for subscription in subscriptions {
+            if let Some(subscription) = self.subscriptions.get_mut(subscription) {
+                subscription.parent = Some(id.clone());
+            }
+        }
+        let group = ManagementGroup { id: id.clone(), display_name: id.to_string(), tenant, parent: parent.cloned() };
+        self.management_groups.insert(id.clone(), group);
+        id
     }
 
     /// Makes the application's service principal in a tenant, as consent by an administrator would; gives its object id.

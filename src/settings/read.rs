@@ -38,15 +38,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     pub(super) fn identity(&mut self) -> Option<Identity> {
         let tenant_id = self.parsed("AZURE_TENANT_ID", "the GUID of the partner's tenant");
         let client_id = self.parsed("AZURE_CLIENT_ID", "the application (client) id of the multi-tenant registration");
-        let client_secret = self.text("AZURE_CLIENT_SECRET");
-        if client_secret.is_none() {
-            self.fault(
-                "AZURE_CLIENT_SECRET",
-                "nothing",
-                "the value (not the id) of a client secret of the application",
-            );
-        }
-        Some(Identity { tenant_id: tenant_id?, client_id: client_id?, client_secret: client_secret?.into() })
+        let credential = self.credential();
+        Some(Identity { tenant_id: tenant_id?, client_id: client_id?, credential: credential? })
     }
 
     pub(super) fn cloud(&mut self) -> Option<Cloud> {
@@ -60,6 +53,9 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
         if let Some(url) = self.address("AZURE_RESOURCE_MANAGER_URL") {
             cloud.resource_manager = url;
+        }
+        if let Some(url) = self.address("MICROSOFT_GRAPH_URL") {
+            cloud.graph = url;
         }
         Some(cloud)
     }

@@ -80,7 +80,7 @@ fn every_fault_is_reported_at_once() {
     10 of the settings must be mended:
       AZURE_TENANT_ID: found 7 characters that are no GUID; expected the GUID of the partner's tenant
       AZURE_CLIENT_ID: found nothing; expected the application (client) id of the multi-tenant registration
-      AZURE_CLIENT_SECRET: found nothing; expected the value (not the id) of a client secret of the application
+      AZURE_CLIENT_SECRET: found nothing; expected the value (not the id) of a client secret of the application, or another credential: AZURE_CLIENT_CERTIFICATE_PATH, MANAGED_IDENTITY_CLIENT_ID, AZURE_FEDERATED_TOKEN_FILE
       AZURE_CLOUD: found "AzureMoon"; expected AzurePublic, AzureUSGovernment or AzureChina
       PUBLIC_BASE_URL: found "ftp://x"; expected an https address, or http on a loopback host
       STATE_STORE_URL: found "sqlite:x"; expected file:<directory>, memory:, az://<container> or s3://<bucket>/<prefix>
@@ -354,12 +354,17 @@ fn the_example_of_every_setting_is_taken() {
 #[test]
 fn every_setting_that_is_read_is_in_the_list_of_names() {
     let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
-    for (store, account) in [("az://health", "AzureWebJobsStorage__accountName"), ("memory:", "")] {
+    for (store, also) in [
+        ("az://health", "AzureWebJobsStorage__accountName"),
+        ("memory:", "AZURE_CLIENT_SECRET"),
+        ("memory:", "AZURE_CLIENT_CERTIFICATE_PATH"),
+        ("memory:", "MANAGED_IDENTITY_CLIENT_ID"),
+    ] {
         let _ = Settings::from_lookup(Door::Lambda, |name| {
             asked.borrow_mut().insert(name.to_owned());
             match name {
                 "STATE_STORE_URL" => Some(store.to_owned()),
-                name if name == account => Some("contoso".to_owned()),
+                name if name == also => Some("contoso".to_owned()),
                 _ => None,
             }
         });
@@ -367,7 +372,7 @@ fn every_setting_that_is_read_is_in_the_list_of_names() {
     for name in asked.into_inner() {
         // The platform sets these, nobody else.
         assert!(
-            name == "IDENTITY_ENDPOINT" || name.starts_with("AWS_") || NAMES.iter().any(|(known, _)| *known == name),
+            name.starts_with("IDENTITY_") || name.starts_with("AWS_") || NAMES.iter().any(|(known, _)| *known == name),
             "{name}"
         );
     }
@@ -399,4 +404,87 @@ fn rate_limits_are_read_by_name_and_off_is_none() {
     for wrong in ["60", "client", "client=x", "client=-1", "clients=5", "client=9999999999"] {
         assert_eq!(fault(&[("RATE_LIMITS", wrong)]).0, "RATE_LIMITS", "{wrong}");
     }
+}
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/certificates/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_certificate_is_taken_in_each_shape_and_its_end_is_known() {
+    for (file, password) in [
+        ("app.pem", ""),
+        ("app-pkcs1.pem", ""),
+        ("app.pfx", "fixture-password"),
+        ("app-legacy.pfx", "fixture-password"),
+    ] {
+        let changes = [
+            ("AZURE_CLIENT_SECRET", ""),
+            ("AZURE_CLIENT_CERTIFICATE_PATH", &*fixture(file)),
+            ("AZURE_CLIENT_CERTIFICATE_PASSWORD", password),
+            ("AZURE_CLIENT_CERTIFICATE_ALGORITHM", "RS256"),
+        ];
+        let settings = read(Door::Standalone, &changes).unwrap();
+        let credential = &settings.identity.credential;
+        assert!(matches!(credential, Credential::Certificate(_)), "{file}");
+        assert_eq!(credential.expiry(), Expiry::At("2026-06-01T00:00:00Z".parse().unwrap()), "{file}");
+        assert!(!format!("{settings:?}").contains("fixture-password"));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_sign_is_told_what_is_wrong_with_it() {
+    let path = "AZURE_CLIENT_CERTIFICATE_PATH";
+    for (file, password, name, found) in [
+        ("none.pem", "", path, "a file that cannot be read: entity not found"),
+        ("README.md", "", path, "a file that is neither PEM nor PKCS#12"),
+        ("app-public.pem", "", path, "a file without a private key"),
+        ("mismatch.pem", "", path, "a private key that belongs to another certificate"),
+        ("elliptic.pem", "", path, "a private key that is not RSA of at least 2048 bits"),
+        ("encrypted-key.pem", "", path, "a PEM file with an encrypted private key"),
+        (
+            "app.pfx",
+            "wrong-password",
+            "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+            "a PKCS#12 file that does not open with the password",
+        ),
+        (
+            "app-legacy.pfx",
+            "",
+            "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+            "a PKCS#12 file that does not open with the password",
+        ),
+    ] {
+        let changes =
+            [("AZURE_CLIENT_SECRET", ""), (path, &*fixture(file)), ("AZURE_CLIENT_CERTIFICATE_PASSWORD", password)];
+        assert_eq!(fault(&changes), (name.into(), found.into()), "{file}");
+    }
+}
+
+#[test]
+fn exactly_one_credential_is_taken_and_all_that_are_set_are_named() {
+    let changes = [("MANAGED_IDENTITY_CLIENT_ID", "x"), ("AZURE_FEDERATED_TOKEN_FILE", "/var/run/token")];
+    let (name, found) = fault(&changes);
+    assert_eq!(name, "AZURE_CLIENT_SECRET");
+    let all = "AZURE_CLIENT_SECRET and MANAGED_IDENTITY_CLIENT_ID and AZURE_FEDERATED_TOKEN_FILE at once";
+    assert_eq!(found, all);
+    let (name, _) = fault(&[("AZURE_CLIENT_CERTIFICATE_PASSWORD", "p")]);
+    assert_eq!(name, "AZURE_CLIENT_CERTIFICATE_PASSWORD");
+    let (name, found) = fault(&[("AZURE_CLIENT_SECRET_EXPIRES", "a-secret")]);
+    assert_eq!((name.as_str(), found.as_str()), ("AZURE_CLIENT_SECRET_EXPIRES", "8 characters that are no date"));
+    let dated = read(Door::Standalone, &[("AZURE_CLIENT_SECRET_EXPIRES", "2027-05-31")]).unwrap();
+    assert_eq!(dated.identity.credential.expiry(), Expiry::At("2027-05-31T00:00:00Z".parse().unwrap()));
+    assert_eq!(read(Door::Standalone, &[]).unwrap().identity.credential.expiry(), Expiry::Unknown);
+}
+
+#[test]
+fn a_managed_identity_needs_what_the_platform_sets() {
+    let identity =
+        [("AZURE_CLIENT_SECRET", ""), ("MANAGED_IDENTITY_CLIENT_ID", "00000000-0000-4000-8000-0000000000dd")];
+    let names: Vec<_> = faults(Door::Functions, &identity).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"]);
+    let platform = [("IDENTITY_ENDPOINT", "http://172.16.0.2:8081/msi/token"), ("IDENTITY_HEADER", "the-header")];
+    let settings = read(Door::Functions, &[identity, platform].concat()).unwrap();
+    assert!(matches!(settings.identity.credential, Credential::ManagedIdentity { .. }));
+    assert!(!format!("{settings:?}").contains("the-header"));
 }

@@ -121,7 +121,23 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn list(&self, folder: Folder) -> Result<Vec<Listed>, Error> {
-        self.backend.list(folder.prefix()).await
+        self.backend.list(&folder.prefix()).await
+    }
+
+    /// The raw bytes of a document that was listed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn read_listed(&self, listed: &Listed) -> Result<Option<Blob>, Error> {
+        self.backend.get(&listed.path).await
+    }
+
+    /// Removes a document that was listed. One that is not there any more counts as removed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn delete_listed(&self, listed: &Listed) -> Result<(), Error> {
+        self.backend.delete(&listed.path).await
     }
 
     /// Removes a document. One that is not there counts as removed.

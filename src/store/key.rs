@@ -1,5 +1,7 @@
 //! Where each kind of document lives. Exhaustive: nothing is stored outside this list.
 
+use std::borrow::Cow;
+
 use crate::model::{TenantId, TextHash, Timestamp};
 
 /// The address of one document.
@@ -17,6 +19,8 @@ pub enum Key {
     Text(TextHash),
     /// The transitions of one customer and month.
     Timeline(TenantId, Month),
+    /// The transitions of the partner himself in one month, such as of his credential.
+    PartnerTimeline(Month),
 }
 
 /// A calendar month, UTC, as `yyyy-mm`.
@@ -27,6 +31,12 @@ impl Month {
     /// The month of a moment.
     pub fn of(at: Timestamp) -> Self {
         Self(at.format("%Y-%m").to_string())
+    }
+
+    /// The month of the path of a timeline, as listed.
+    pub fn of_path(path: &str) -> Option<Self> {
+        let month = path.strip_prefix("timeline/")?.split_once('/')?.1.strip_suffix(".json")?;
+        (segment(month) == month && month.len() == 7).then(|| Self(month.to_owned()))
     }
 }
 
@@ -41,6 +51,12 @@ pub enum Folder {
     Invites,
     /// Sealed sign-in sessions.
     Sessions,
+    /// Long event texts.
+    Texts,
+    /// Timelines of all customers.
+    Timelines,
+    /// Timelines of one customer.
+    Timeline(TenantId),
 }
 
 impl Key {
@@ -52,6 +68,7 @@ impl Key {
             Self::Session(id) => format!("sessions/{}.bin", segment(id)),
             Self::Health(tenant) => format!("health/{tenant}.json"),
             Self::Text(hash) => format!("texts/{}.html", segment(hash.as_str())),
+            Self::PartnerTimeline(month) => format!("timeline/partner/{}.json", month.0),
             Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),
         }
     }
@@ -59,13 +76,17 @@ impl Key {
 
 impl Folder {
     /// The prefix of every path in the folder, with its slash.
-    pub fn prefix(self) -> &'static str {
-        match self {
+    pub fn prefix(self) -> Cow<'static, str> {
+        let fixed = match self {
             Self::Customers => "customers/",
             Self::Health => "health/",
             Self::Invites => "invites/",
             Self::Sessions => "sessions/",
-        }
+            Self::Texts => "texts/",
+            Self::Timelines => "timeline/",
+            Self::Timeline(tenant) => return format!("timeline/{tenant}/").into(),
+        };
+        fixed.into()
     }
 }
 

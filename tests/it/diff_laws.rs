@@ -7,11 +7,13 @@ use health_monitor::azure::reading::{
     EventsReading, ObservedEvent, Reading, ResourcesReading, SubscriptionReading, Trouble,
 };
 use health_monitor::model::{
-    AvailabilityState, EventContent, EventStatus, EventType, EventUpdate, GapReason, RegionImpact, ResourceId,
-    ResourceState, ServiceImpact, Snapshot, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId, TransitionKind,
+    AvailabilityState, Customer, EventContent, EventStatus, EventType, EventUpdate, GapReason, RegionImpact,
+    ResourceId, ResourceState, ServiceImpact, Snapshot, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId,
+    TransitionKind,
 };
 use health_monitor::poll::diff::diff;
 use proptest::prelude::*;
+use serde_json::json;
 use uuid::Uuid;
 
 fn tenant() -> TenantId {
@@ -26,8 +28,14 @@ fn minute(number: i64) -> Timestamp {
     DateTime::from_timestamp(1_767_225_600, 0).expect("a moment") + TimeDelta::minutes(number)
 }
 
-fn watched() -> BTreeSet<SubscriptionId> {
-    (0..3).map(subscription).collect()
+fn watched() -> Customer {
+    let one = |n: u128| (subscription(n).to_string(), json!({"displayName": format!("{n}"), "access": "active"}));
+    let subscriptions: serde_json::Map<_, _> = (0..3).map(one).collect();
+    serde_json::from_value(json!({
+        "tenantId": tenant(), "displayName": "Contoso", "onboardedAt": minute(0), "subscriptions": subscriptions,
+        "accessMode": {"kind": "appInCustomerTenant", "servicePrincipalId": Uuid::from_u128(0xbbbb)},
+    }))
+    .expect("a record as an older version wrote it")
 }
 
 fn observed() -> impl Strategy<Value = ObservedEvent> {
@@ -111,13 +119,18 @@ fn reading() -> impl Strategy<Value = Reading> {
     let one = |n: u128| {
         (proptest::option::of(events_reading()), proptest::option::of(resources_reading(subscription(n)))).prop_map(
             move |(events, resources)| {
-                (subscription(n), SubscriptionReading { events, resources, machines: Vec::new() })
+                (
+                    subscription(n),
+                    SubscriptionReading { events, resources, machines: Vec::new(), details_refused: false },
+                )
             },
         )
     };
     (one(0), one(1), one(2), 30_i64..60).prop_map(|(a, b, c, at)| Reading {
         started_at: minute(at),
         subscriptions: BTreeMap::from([a, b, c]),
+        principal: None,
+        tenant_events: None,
         texts: BTreeMap::new(),
         unreadable_rows: 0,
     })
@@ -176,10 +189,13 @@ proptest! {
                     trouble: Some(Trouble { reason: GapReason::Partial, detail: "page 2".into() }),
                 }),
                 machines: Vec::new(),
+                details_refused: false,
             };
             let reading = Reading {
                 started_at: minute(100 + time),
-                subscriptions: watched().into_iter().map(|id| (id, silent())).collect(),
+                subscriptions: watched().subscriptions.into_keys().map(|id| (id, silent())).collect(),
+                principal: None,
+                tenant_events: None,
                 texts: BTreeMap::new(),
                 unreadable_rows: 0,
             };
@@ -200,6 +216,8 @@ proptest! {
         let part = |n: u128, at: i64| Reading {
             started_at: minute(at),
             subscriptions: first.subscriptions.iter().filter(|(id, _)| **id == subscription(n)).map(|(id, r)| (*id, r.clone())).collect(),
+            principal: None,
+            tenant_events: None,
             texts: BTreeMap::new(),
             unreadable_rows: 0,
         };
@@ -222,6 +240,8 @@ proptest! {
                 events: Some(EventsReading { rows: BTreeMap::from([(tracking(0), event)]), wide: false, trouble: None }),
                 ..SubscriptionReading::default()
             })]),
+            principal: None,
+            tenant_events: None,
             texts: BTreeMap::new(),
             unreadable_rows: 0,
         };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
 mod cli;
+mod credentials;
 mod diff_laws;
 mod end_to_end;
 mod faults;

@@ -22,6 +22,7 @@ pub(crate) struct RoleAssignmentProperties {
     pub role_definition_id: Option<String>,
     pub principal_id: Option<String>,
     pub scope: Option<String>,
+    pub created_by: Option<String>,
 }
 
 /// One entry of what the caller may do at a scope.

@@ -35,6 +35,15 @@ pub(crate) struct Subscription {
     pub tenant_id: Option<String>,
     pub display_name: Option<String>,
     pub state: Option<SubscriptionState>,
+    #[serde(default)]
+    pub managed_by_tenants: Vec<ManagedBy>,
+}
+
+/// A tenant that a subscription is delegated to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ManagedBy {
+    pub tenant_id: Option<String>,
 }
 
 /// A tenant.

@@ -225,6 +225,20 @@ fn tell(customer: &str, transition: &Transition) {
             format!("{subscription_id} cannot be read any more ({})", output::word(reason))
         }
         TransitionKind::CoverageRestored { subscription_id, .. } => format!("{subscription_id} can be read again"),
+        TransitionKind::AccessLost { subscription_id, reason, .. } => {
+            format!("{subscription_id} is lost ({}): {}", output::word(reason), reason.remedy())
+        }
+        TransitionKind::AccessRestored { subscription_id } => format!("{subscription_id} is back"),
+        TransitionKind::SubscriptionAdded { subscription_id, display_name } => {
+            format!("{display_name} ({subscription_id}) is new and watched")
+        }
+        TransitionKind::SubscriptionRemoved { subscription_id } => format!("{subscription_id} is no longer watched"),
+        TransitionKind::SubscriptionStateChanged { subscription_id, was, is } => {
+            format!("{subscription_id} was {was} and is {is}")
+        }
+        TransitionKind::CredentialExpiring { credential, expires_at, .. } => {
+            format!("our {credential} ends at {expires_at}")
+        }
     };
     let history = if transition.backfill { " [known before you came]" } else { "" };
     println!("  {}  {customer:<18} {news}{history}", transition.at.format("%H:%M:%S"));

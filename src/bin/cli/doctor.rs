@@ -5,13 +5,20 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use chrono::TimeDelta;
 use health_monitor::app::App;
-use health_monitor::query;
 use health_monitor::query::page::{MAX_TOP, PageAsk};
-use health_monitor::settings::{Door, Settings, StoreSettings};
+use health_monitor::settings::{Door, Expiry, Settings, StoreSettings};
+use health_monitor::store::Key;
+use health_monitor::{azure, query};
 use serde::Serialize;
 
 use crate::Common;
 use crate::output;
+
+/// How long before its end a credential is worth a warning.
+const WARN_AHEAD: TimeDelta = TimeDelta::days(30);
+
+/// How far clocks may be apart before assertions are refused.
+const MOST_SKEW: TimeDelta = TimeDelta::minutes(4);
 
 /// One thing that was checked.
 #[derive(Debug, Serialize)]
@@ -44,7 +51,12 @@ pub async fn run(common: &Common) -> anyhow::Result<ExitCode> {
     match output::app_of(settings) {
         Ok(app) => {
             checks.push(of_store(&app).await);
+            checks.push(of_writing(&app).await);
+            checks.push(of_entra(&app).await);
             checks.push(of_credential(&app).await);
+            checks.push(of_expiry(&app));
+            checks.push(of_manager(&app).await);
+            checks.push(of_public_address(&app).await);
             checks.extend(of_customers(&app).await);
         }
         Err(error) => checks.push(Check::new(
@@ -78,19 +90,20 @@ fn print(checks: &[Check]) {
 
 fn of_settings(settings: &Settings) -> Check {
     let found = format!(
-        "cloud {}, tenant {}, application {}, client secret set",
-        settings.cloud.name, settings.identity.tenant_id, settings.identity.client_id
+        "cloud {}, tenant {}, application {}, credential: {}",
+        settings.cloud.name, settings.identity.tenant_id, settings.identity.client_id, settings.identity.credential
     );
     Check::new("settings", Verdict::Good, found, None)
 }
 
 fn of_address(settings: &Settings) -> Check {
-    let found = format!("redirect URI {}", settings.redirect_uri());
+    const WHAT: &str = "redirect URI";
+    let found = settings.redirect_uri();
     if settings.public_is_https() {
-        return Check::new("public address", Verdict::Good, found, None);
+        return Check::new(WHAT, Verdict::Good, found, Some("must be registered: `register check` looks"));
     }
     let mend = "fine for trying; customers elsewhere need PUBLIC_BASE_URL with https, registered as redirect URI";
-    Check::new("public address", Verdict::Doubtful, found, Some(mend))
+    Check::new(WHAT, Verdict::Doubtful, found, Some(mend))
 }
 
 fn of_store_choice(settings: &Settings) -> Check {
@@ -120,14 +133,119 @@ async fn of_store(app: &App) -> Check {
     }
 }
 
+/// A document is written and removed again, as a sign-in would do it.
+async fn of_writing(app: &App) -> Check {
+    let mut id = [0; 16];
+    app.random.fill(&mut id);
+    let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = Key::Session(format!("doctor-{id}"));
+    let written = async {
+        app.store.create_bytes(&key, bytes::Bytes::from_static(b"doctor")).await?;
+        app.store.delete(&key).await
+    };
+    match written.await {
+        Ok(()) => Check::new("writing", Verdict::Good, "a document was written and removed", None),
+        Err(error) => {
+            let found = format!("{:#}", anyhow::Error::new(error));
+            Check::new("writing", Verdict::Bad, found, Some("let us write and delete where STATE_STORE_URL points"))
+        }
+    }
+}
+
+/// Whether Entra knows the tenant, and whether its clock and ours agree: assertions and tokens live by it.
+async fn of_entra(app: &App) -> Check {
+    const WHAT: &str = "Entra";
+    let tenant = app.settings.identity.tenant_id;
+    let answered = match app.azure.knock_at_entra(tenant).await {
+        Ok(answered) => answered,
+        Err(error) => {
+            let mend = "let this machine reach the authority host (AZURE_CLOUD, AZURE_AUTHORITY_HOST)";
+            return Check::new(WHAT, Verdict::Bad, error.to_string(), Some(mend));
+        }
+    };
+    if answered.status != 200 {
+        let found = format!("status {} for the tenant {tenant}", answered.status);
+        let mend = "AZURE_TENANT_ID is not known in this cloud: see AZURE_TENANT_ID and AZURE_CLOUD";
+        return Check::new(WHAT, Verdict::Bad, found, Some(mend));
+    }
+    let skew = answered.date.map(|date| (app.clock.now() - date).abs());
+    match skew {
+        Some(skew) if skew > MOST_SKEW => {
+            let found = format!("our clock and Entra's are {} s apart", skew.num_seconds());
+            Check::new(WHAT, Verdict::Bad, found, Some("set this machine's clock"))
+        }
+        _ => Check::new(WHAT, Verdict::Good, "knows the partner's tenant, and our clocks agree", None),
+    }
+}
+
 async fn of_credential(app: &App) -> Check {
+    let credential = &app.settings.identity.credential;
     match app.azure.app_token(app.settings.identity.tenant_id).await {
         Ok(_) => {
-            Check::new("credential", Verdict::Good, "Entra gives our application tokens in the partner's tenant", None)
+            let found = format!("{credential}: Entra gives our application tokens in the partner's tenant");
+            Check::new("credential", Verdict::Good, found, None)
         }
         Err(error) => {
-            let mend = "AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET must belong together; a secret's value is not its id";
-            Check::new("credential", Verdict::Bad, error.to_string(), Some(mend))
+            let remedy = match &error {
+                azure::Error::TokenRefused(refusal) => refusal.remedy(),
+                _ => None,
+            };
+            let mend = remedy.unwrap_or("AZURE_TENANT_ID, AZURE_CLIENT_ID and the credential must belong together");
+            Check::new("credential", Verdict::Bad, format!("{credential}: {error}"), Some(mend))
+        }
+    }
+}
+
+fn of_expiry(app: &App) -> Check {
+    const WHAT: &str = "credential's end";
+    const MEND: &str = "make the next one now: `register add-secret`, `register add-certificate`";
+    match app.settings.identity.credential.expiry() {
+        Expiry::Renewed => Check::new(WHAT, Verdict::Good, "none: it is renewed without us", None),
+        Expiry::Unknown => {
+            let mend = "set AZURE_CLIENT_SECRET_EXPIRES, so that we can warn in time; `register check` shows it";
+            Check::new(WHAT, Verdict::Doubtful, "unknown: a client secret does not say", Some(mend))
+        }
+        Expiry::At(end) => {
+            let left = end - app.clock.now();
+            let found = format!("{} ({} days left)", output::time(Some(end)), left.num_days().max(0));
+            match left {
+                left if left <= TimeDelta::zero() => Check::new(WHAT, Verdict::Bad, found, Some(MEND)),
+                left if left <= WARN_AHEAD => Check::new(WHAT, Verdict::Doubtful, found, Some(MEND)),
+                _ => Check::new(WHAT, Verdict::Good, found, None),
+            }
+        }
+    }
+}
+
+async fn of_manager(app: &App) -> Check {
+    const WHAT: &str = "Resource Manager";
+    match app.azure.subscriptions_in(app.settings.identity.tenant_id).await {
+        Ok(count) => {
+            let found = format!("takes our token; {count} subscriptions of the partner's own tenant are visible");
+            Check::new(WHAT, Verdict::Good, found, None)
+        }
+        Err(error) => {
+            let mend = "mend the credential first; then see AZURE_CLOUD and AZURE_RESOURCE_MANAGER_URL";
+            Check::new(WHAT, Verdict::Bad, error.to_string(), Some(mend))
+        }
+    }
+}
+
+/// Whether the product answers where browsers are sent.
+async fn of_public_address(app: &App) -> Check {
+    const WHAT: &str = "public address";
+    match app.azure.knock(&app.settings.public_url("/api/probe/live")).await {
+        Ok(answered) if answered.status == 200 => {
+            Check::new(WHAT, Verdict::Good, "the product answers at PUBLIC_BASE_URL", None)
+        }
+        Ok(answered) => {
+            let found = format!("status {} instead of the product", answered.status);
+            let mend = "PUBLIC_BASE_URL must lead to the deployed product or to `serve`";
+            Check::new(WHAT, Verdict::Doubtful, found, Some(mend))
+        }
+        Err(error) => {
+            let mend = "start `serve` or deploy; PUBLIC_BASE_URL must lead there";
+            Check::new(WHAT, Verdict::Doubtful, error.to_string(), Some(mend))
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::consent::{GrantRefusal, InviteFault, Standing};
 
 /// English.
 pub(in crate::pages) const ENGLISH: Messages =
-    Messages { frame: FRAME, choose: CHOOSE, granted: GRANTED, refused: REFUSED };
+    Messages { frame: FRAME, choose: CHOOSE, granted: GRANTED, refused: REFUSED, ways: super::ways::ENGLISH };
 
 const FRAME: Frame = Frame {
     purpose: "Azure health monitoring",
@@ -116,9 +116,23 @@ const GRANTED: Granted = Granted {
                     "Azure refused the change, most likely because it asks for multi-factor authentication. Sign in with it, "
                     "or let somebody who has it run:"
                 }
-                GrantRefusal::Policy => {
-                    "A policy of your organisation forbids this role assignment. Whoever manages Azure Policy in your "
-                    "organisation can see it in the subscription's activity log and make an exception."
+                GrantRefusal::SecondFactorMissing => {
+                    "Azure still asks for multi-factor authentication, though you signed in for it: your account seems to have no "
+                    "second factor. Register one at " code { "aka.ms/mfasetup" } " and sign in with your link again, or let somebody "
+                    "who has one run:"
+                }
+                GrantRefusal::Condition => {
+                    "You may assign roles on this subscription only under conditions (ABAC), and this assignment does not meet them. "
+                    "An Owner or User Access Administrator without conditions can sign in with the same link, or run:"
+                }
+                GrantRefusal::Denied => {
+                    "A deny assignment on this subscription forbids role assignments, whatever your role is. It comes from a managed "
+                    "application, a deployment stack or a blueprint; whoever manages that can make an exception."
+                }
+                GrantRefusal::Policy { names } => {
+                    "A policy of your organisation forbids this role assignment"
+                    @if !names.is_empty() { " (" (names.join(", ")) ")" } ". Whoever manages Azure Policy in your organisation can "
+                    "see it in the subscription's activity log and make an exception."
                 }
                 GrantRefusal::PrincipalUnknown => {
                     "Microsoft's directory does not know the new application everywhere yet. Wait some minutes, then follow "
@@ -128,9 +142,17 @@ const GRANTED: Granted = Granted {
                     "The subscription has as many role assignments as Azure allows (4000). Remove some that nobody needs, then "
                     "sign in again."
                 }
-                GrantRefusal::ReadOnly => {
-                    "The subscription is disabled, or a lock forbids changes. Lift that, then sign in again."
+                GrantRefusal::Disabled => {
+                    "The subscription is disabled. When its owner has enabled it again, sign in again."
                 }
+                GrantRefusal::Locked => {
+                    "A lock forbids changes. Whoever set it can lift it; then sign in again."
+                }
+                GrantRefusal::Gone => {
+                    "Azure does not know the subscription in this organisation any more: it was deleted or moved. If it was moved, "
+                    "sign in to the organisation that it belongs to now."
+                }
+                GrantRefusal::SignInEnded => "Azure no longer takes your sign-in. Sign in again with your link.",
                 GrantRefusal::Unavailable => "Azure was too busy or could not be reached. Sign in again in some minutes.",
                 GrantRefusal::Other { code } => {
                     "Azure refused it" @if !code.is_empty() { " (" code { (code) } ")" } ". Please send us the reference below."
@@ -159,6 +181,13 @@ const REFUSED: Refused = Refused {
             }
             InviteFault::Unknown => ("This invitation is not known", "The invitation in the link does not exist."),
             InviteFault::Expired => ("This invitation has expired", "The time of this invitation is over."),
+            InviteFault::Withdrawn => {
+                ("This invitation was withdrawn", "Whoever sent you the invitation has taken it back.")
+            }
+            InviteFault::InUse => (
+                "This invitation is being used",
+                "Somebody is granting access with this invitation right now, in another browser. It serves once.",
+            ),
             InviteFault::Used => ("This invitation was used", "Each invitation serves once, and this one has served."),
         };
         let next = html! {
@@ -337,6 +366,20 @@ const REFUSED: Refused = Refused {
                     "so that we know of it:" }
                 (commands::block(lines))
             },
+        )
+    },
+    group_not_invited: |partner| {
+        Told::new(
+            "Your invitation is for single subscriptions",
+            html! { "The invitation names the subscriptions that it is for, so no management group can be granted with it." },
+            html! { p { "Go back and choose subscriptions, or ask " (partner) " for an invitation without subscriptions." } },
+        )
+    },
+    no_partner_principal: |partner| {
+        Told::new(
+            "Delegation is not offered here",
+            html! { "The application of " (partner) " is not set up to take delegations by Azure Lighthouse." },
+            html! { p { "Choose another way to connect, or ask " (partner) "." } },
         )
     },
     csrf: |partner| {

@@ -8,7 +8,7 @@ use crate::consent::{GrantRefusal, InviteFault, Standing};
 
 /// German.
 pub(in crate::pages) const GERMAN: Messages =
-    Messages { frame: FRAME, choose: CHOOSE, granted: GRANTED, refused: REFUSED };
+    Messages { frame: FRAME, choose: CHOOSE, granted: GRANTED, refused: REFUSED, ways: super::ways::GERMAN };
 
 const FRAME: Frame = Frame {
     purpose: "Zustand von Azure im Blick",
@@ -124,9 +124,25 @@ const GRANTED: Granted = Granted {
                     "Azure hat die Änderung abgelehnt, vermutlich weil eine mehrstufige Authentifizierung verlangt wird. Melden "
                     "Sie sich damit an, oder lassen Sie jemanden, der sie hat, dies ausführen:"
                 }
-                GrantRefusal::Policy => {
-                    "Eine Richtlinie Ihrer Organisation verbietet diese Rollenzuweisung. Wer bei Ihnen Azure Policy verwaltet, "
-                    "findet sie im Aktivitätsprotokoll des Abonnements und kann eine Ausnahme einrichten."
+                GrantRefusal::SecondFactorMissing => {
+                    "Azure verlangt weiterhin eine mehrstufige Authentifizierung, obwohl Sie sich dafür angemeldet haben: Ihr Konto "
+                    "hat offenbar keinen zweiten Faktor. Registrieren Sie einen unter " code { "aka.ms/mfasetup" } " und melden Sie "
+                    "sich mit Ihrem Link noch einmal an, oder lassen Sie jemanden, der einen hat, dies ausführen:"
+                }
+                GrantRefusal::Condition => {
+                    "Sie dürfen für dieses Abonnement nur unter Bedingungen (ABAC) Rollen zuweisen, und diese Zuweisung erfüllt sie "
+                    "nicht. Ein Besitzer oder Benutzerzugriffsadministrator ohne Bedingungen kann sich mit demselben Link anmelden "
+                    "oder dies ausführen:"
+                }
+                GrantRefusal::Denied => {
+                    "Eine Ablehnungszuweisung auf diesem Abonnement verbietet Rollenzuweisungen, welche Rolle Sie auch haben. Sie "
+                    "stammt von einer verwalteten Anwendung, einem Bereitstellungsstapel oder einer Blaupause; wer das verwaltet, "
+                    "kann eine Ausnahme einrichten."
+                }
+                GrantRefusal::Policy { names } => {
+                    "Eine Richtlinie Ihrer Organisation verbietet diese Rollenzuweisung"
+                    @if !names.is_empty() { " (" (names.join(", ")) ")" } ". Wer bei Ihnen Azure Policy verwaltet, findet sie im "
+                    "Aktivitätsprotokoll des Abonnements und kann eine Ausnahme einrichten."
                 }
                 GrantRefusal::PrincipalUnknown => {
                     "Das Verzeichnis von Microsoft kennt die neue Anwendung noch nicht überall. Warten Sie einige Minuten, öffnen "
@@ -136,9 +152,18 @@ const GRANTED: Granted = Granted {
                     "Das Abonnement hat so viele Rollenzuweisungen, wie Azure erlaubt (4000). Entfernen Sie einige, die niemand "
                     "braucht, und melden Sie sich dann noch einmal an."
                 }
-                GrantRefusal::ReadOnly => {
-                    "Das Abonnement ist deaktiviert, oder eine Sperre verbietet Änderungen. Heben Sie das auf und melden Sie sich "
-                    "dann noch einmal an."
+                GrantRefusal::Disabled => {
+                    "Das Abonnement ist deaktiviert. Wenn sein Besitzer es wieder aktiviert hat, melden Sie sich noch einmal an."
+                }
+                GrantRefusal::Locked => {
+                    "Eine Sperre verbietet Änderungen. Wer sie gesetzt hat, kann sie aufheben; melden Sie sich dann noch einmal an."
+                }
+                GrantRefusal::Gone => {
+                    "Azure kennt das Abonnement in dieser Organisation nicht mehr: Es wurde gelöscht oder verschoben. Wurde es "
+                    "verschoben, melden Sie sich bei der Organisation an, der es jetzt gehört."
+                }
+                GrantRefusal::SignInEnded => {
+                    "Azure nimmt Ihre Anmeldung nicht mehr an. Melden Sie sich mit Ihrem Link noch einmal an."
                 }
                 GrantRefusal::Unavailable => {
                     "Azure war überlastet oder nicht erreichbar. Melden Sie sich in einigen Minuten noch einmal an."
@@ -172,6 +197,14 @@ const REFUSED: Refused = Refused {
             ),
             InviteFault::Unknown => ("Diese Einladung ist nicht bekannt", "Die Einladung im Link gibt es nicht."),
             InviteFault::Expired => ("Diese Einladung ist abgelaufen", "Die Zeit dieser Einladung ist vorbei."),
+            InviteFault::Withdrawn => (
+                "Diese Einladung wurde zurückgezogen",
+                "Wer Ihnen die Einladung geschickt hat, hat sie zurückgenommen.",
+            ),
+            InviteFault::InUse => (
+                "Diese Einladung wird gerade benutzt",
+                "Jemand erteilt mit dieser Einladung gerade in einem anderen Browser Zugriff. Sie dient einmal.",
+            ),
             InviteFault::Used => {
                 ("Diese Einladung ist verbraucht", "Jede Einladung dient einmal, und diese hat schon gedient.")
             }
@@ -373,6 +406,20 @@ const REFUSED: Refused = Refused {
                     "Link anmelden, damit wir davon erfahren:" }
                 (commands::block(lines))
             },
+        )
+    },
+    group_not_invited: |partner| {
+        Told::new(
+            "Ihre Einladung gilt für einzelne Abonnements",
+            html! { "Die Einladung nennt die Abonnements, für die sie gilt; eine Verwaltungsgruppe kann damit nicht erteilt werden." },
+            html! { p { "Gehen Sie zurück und wählen Sie Abonnements aus, oder bitten Sie " (partner) " um eine Einladung ohne Abonnements." } },
+        )
+    },
+    no_partner_principal: |partner| {
+        Told::new(
+            "Delegierung wird hier nicht angeboten",
+            html! { "Die Anwendung von " (partner) " ist nicht dafür eingerichtet, Delegierungen mit Azure Lighthouse anzunehmen." },
+            html! { p { "Wählen Sie einen anderen Weg, oder fragen Sie " (partner) "." } },
         )
     },
     csrf: |partner| {

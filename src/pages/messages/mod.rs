@@ -5,6 +5,7 @@
 
 mod english;
 mod german;
+mod ways;
 
 use maud::Markup;
 
@@ -14,6 +15,7 @@ use crate::model::{ClientId, SubscriptionId};
 
 pub(super) use english::ENGLISH;
 pub(super) use german::GERMAN;
+pub(super) use ways::{Way, Ways};
 
 /// A text with one name, id or other text in it.
 type With<T> = fn(&str) -> T;
@@ -24,6 +26,7 @@ pub(super) struct Messages {
     pub choose: Choose,
     pub granted: Granted,
     pub refused: Refused,
+    pub ways: Ways,
 }
 
 /// What is around every page.
@@ -131,6 +134,8 @@ pub(super) struct Refused {
     pub no_subscriptions: fn(bool, usize) -> Told,
     /// Person, command lines.
     pub no_right: fn(&str, &str) -> Told,
+    pub group_not_invited: With<Told>,
+    pub no_partner_principal: With<Told>,
     pub csrf: With<Told>,
     pub bad_form: With<Told>,
     pub nothing_chosen: fn() -> Told,

@@ -3,8 +3,9 @@
 use super::super::State;
 use super::super::exchange::{Reply, Request, field};
 use super::super::pages;
+use super::super::switches::RefusedAt;
 use super::super::world::{PERSONAL_TENANT, ServicePrincipal, User, World};
-use super::{Refused, Segment, arm_audience};
+use super::{Refused, Segment, arm_audience, identity_only};
 use crate::model::{ObjectId, Timestamp};
 
 /// What stands behind an authorization code.
@@ -49,7 +50,8 @@ fn read_sign_in(world: &World, request: &Request, segment: &str) -> Result<SignI
     let Some(client_id) = param("client_id") else {
         return here(900_144, "The request body must contain the following parameter: 'client_id'.");
     };
-    if !client_id.eq_ignore_ascii_case(&world.application.client_id.to_string()) {
+    let registered = world.application.registration.exists;
+    if !registered || !client_id.eq_ignore_ascii_case(&world.application.client_id.to_string()) {
         return here(700_016, "Application with this identifier was not found in the directory.");
     }
     let Some(redirect_uri) = param("redirect_uri") else {
@@ -80,7 +82,7 @@ fn read_sign_in(world: &World, request: &Request, segment: &str) -> Result<SignI
         Some(Refused::new(400, "invalid_request", 50_147, "A code_challenge with the method S256 is required."))
     } else if !["query", "form_post"].contains(&sign_in.mode.as_str()) {
         Some(Refused::new(400, "invalid_request", 900_144, "response_mode must be 'query' or 'form_post'."))
-    } else if let Err(refused) = arm_audience(&sign_in.scope) {
+    } else if let Some(refused) = arm_audience(&sign_in.scope).err().filter(|_| !identity_only(&sign_in.scope)) {
         Some(refused)
     } else {
         match prompt.as_deref() {
@@ -101,7 +103,7 @@ fn read_sign_in(world: &World, request: &Request, segment: &str) -> Result<SignI
 }
 
 /// Exactly equal; for `http://localhost` the port does not count.
-fn same_redirect(known: &str, asked: &str) -> bool {
+pub(super) fn same_redirect(known: &str, asked: &str) -> bool {
     let without_port = |text: &str| {
         let rest = text.strip_prefix("http://localhost")?;
         let rest = rest.strip_prefix(':').map_or(rest, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
@@ -127,15 +129,7 @@ fn end(state: &mut State, ended: Ended) -> Reply {
         Ended::Here(refused) => Reply::html(refused.status, pages::refused(refused.code, &refused.text)),
         Ended::Back(sign_in, refused) => {
             let id = state.world.fresh_id("trace").to_string();
-            let mut fields = vec![
-                ("error".to_owned(), refused.error.to_owned()),
-                ("error_description".to_owned(), refused.description(&id, now)),
-                ("error_uri".to_owned(), format!("https://login.microsoftonline.com/error?code={}", refused.code)),
-            ];
-            if refused.code == 65_004 {
-                fields.push(("error_subcode".to_owned(), "cancel".to_owned()));
-            }
-            back(&sign_in, fields)
+            back(&sign_in, refused.fields(&id, now))
         }
     }
 }
@@ -171,7 +165,10 @@ pub(super) fn sign_in(state: &mut State, request: &Request, segment: &str) -> Re
         Err(ended) => return end(state, ended),
     };
     let form = request.form();
-    let cancelled = || Refused::new(400, "access_denied", 65_004, "User declined to consent to access the app.");
+    let cancelled = || Refused {
+        subcode: Some("cancel"),
+        ..Refused::new(400, "access_denied", 65_004, "User declined to consent to access the app.")
+    };
     if field(&form, "action") != Some("accept") {
         return end(state, Ended::Back(Box::new(sign_in), cancelled()));
     }
@@ -183,11 +180,18 @@ pub(super) fn sign_in(state: &mut State, request: &Request, segment: &str) -> Re
         );
         return end(state, Ended::Here(Refused::new(400, "invalid_request", 50_020, text)));
     };
+    if let Some(refused) = Refused::ordered(&state.world, RefusedAt::SignInPage) {
+        return end(state, Ended::Here(refused));
+    }
+    if let Some(refused) = Refused::ordered(&state.world, RefusedAt::Callback) {
+        return end(state, Ended::Back(Box::new(sign_in), refused));
+    }
     if let Some((code, text)) = &user.sign_in_refused {
         return end(state, Ended::Here(Refused::new(400, "access_denied", *code, text.clone())));
     }
     let for_all = field(&form, "organization").is_some();
-    match consent(&mut state.world, &user, for_all) {
+    let basic = identity_only(&sign_in.scope);
+    match consent(&mut state.world, &user, for_all, basic) {
         Ok(()) => {}
         Err(Consent::AdminNeeded) => {
             let action = format!("{}?{}", request.path, request.query);
@@ -229,7 +233,8 @@ enum Consent {
 }
 
 /// Consents, or finds consent; the first consent in a tenant makes the service principal there.
-fn consent(world: &mut World, user: &User, for_all: bool) -> Result<(), Consent> {
+/// `basic`: to tell who the user is and nothing more, which is no consent to act in his name.
+fn consent(world: &mut World, user: &User, for_all: bool, basic: bool) -> Result<(), Consent> {
     let Some(tenant) = world.tenants.get(&user.tenant) else { return Err(Consent::AdminNeeded) };
     let principal = tenant.service_principal.as_ref();
     if principal.is_some_and(|principal| principal.disabled) {
@@ -243,6 +248,9 @@ fn consent(world: &mut World, user: &User, for_all: bool) -> Result<(), Consent>
         return Err(Consent::AdminNeeded);
     }
     world.ensure_service_principal(user.tenant);
+    if basic {
+        return Ok(());
+    }
     if let Some(principal) = world.tenants.get_mut(&user.tenant).and_then(|one| one.service_principal.as_mut()) {
         principal.consented.insert(user.object_id);
         principal.consented_for_all |= for_all && user.admin;

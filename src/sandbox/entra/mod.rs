@@ -1,6 +1,8 @@
 //! Entra: discovery, keys, sign-in with consent, and the token endpoint.
 
+mod admin_consent;
 mod authorize;
+mod client;
 mod id_token;
 mod token;
 
@@ -8,6 +10,7 @@ use serde_json::json;
 
 use super::exchange::{Reply, Request};
 use super::pages;
+use super::switches::RefusedAt;
 use super::world::World;
 use super::{Shared, State};
 use crate::model::{TenantId, Timestamp};
@@ -24,11 +27,32 @@ pub(super) struct Refused {
     pub error: &'static str,
     pub code: u32,
     pub text: String,
+    pub claims: Option<String>,
+    pub subcode: Option<&'static str>,
 }
 
 impl Refused {
     fn new(status: u16, error: &'static str, code: u32, text: impl Into<String>) -> Self {
-        Self { status, error, code, text: text.into() }
+        Self { status, error, code, text: text.into(), claims: None, subcode: None }
+    }
+
+    /// The refusal on order at this place.
+    fn ordered(world: &World, at: RefusedAt) -> Option<Self> {
+        let ordered = world.entra.refusal.as_ref().filter(|one| one.at == at)?;
+        let refused = Self::new(ordered.status, ordered.error, ordered.code, "Refused by order.");
+        Some(Self { claims: ordered.claims.clone(), subcode: ordered.subcode, ..refused })
+    }
+
+    /// The fields of an answer to a redirect URI.
+    fn fields(&self, id: &str, now: Timestamp) -> Vec<(String, String)> {
+        let mut fields = vec![("error".to_owned(), self.error.to_owned())];
+        if self.code > 0 {
+            fields.push(("error_description".to_owned(), self.description(id, now)));
+            fields
+                .push(("error_uri".to_owned(), format!("https://login.microsoftonline.com/error?code={}", self.code)));
+        }
+        fields.extend(self.subcode.map(|subcode| ("error_subcode".to_owned(), subcode.to_owned())));
+        fields
     }
 
     /// The description as Entra writes it, over several lines.
@@ -51,6 +75,8 @@ pub(super) fn answer(shared: &Shared, state: &mut State, request: &Request) -> R
         },
         ("GET", [segment, "oauth2", "v2.0", "authorize"]) => authorize::page(state, request, segment),
         ("POST", [segment, "oauth2", "v2.0", "authorize"]) => authorize::sign_in(state, request, segment),
+        ("GET", [segment, "v2.0", "adminconsent"]) => admin_consent::page(state, request, segment),
+        ("POST", [segment, "v2.0", "adminconsent"]) => admin_consent::decide(state, request, segment),
         ("POST", [segment, "oauth2", "v2.0", "token"]) => token::answer(shared, state, request, &authority, segment),
         (_, [_, "oauth2", "v2.0", "token"]) => error_body(
             400,
@@ -95,7 +121,7 @@ pub(super) fn error_body(status: u16, error: &'static str, code: u32, text: &str
 }
 
 fn refused_body(refused: &Refused, id: &str, now: Timestamp) -> Reply {
-    let body = json!({
+    let mut body = json!({
         "error": refused.error,
         "error_description": refused.description(id, now),
         "error_codes": [refused.code],
@@ -104,6 +130,9 @@ fn refused_body(refused: &Refused, id: &str, now: Timestamp) -> Reply {
         "correlation_id": id,
         "error_uri": format!("https://login.microsoftonline.com/error?code={}", refused.code),
     });
+    if let Some(claims) = &refused.claims {
+        body["claims"] = claims.clone().into();
+    }
     Reply::json(refused.status, &body).with("cache-control", "no-store")
 }
 
@@ -130,6 +159,12 @@ fn discovery(world: &World, authority: &str, segment: &str) -> Reply {
         "cloud_instance_name": "sandbox",
     });
     Reply::json(200, &body)
+}
+
+/// True for a scope that asks who somebody is and nothing more.
+fn identity_only(scope: &str) -> bool {
+    let mut names = scope.split_ascii_whitespace();
+    names.clone().any(|one| one == "openid") && names.all(|one| ["openid", "profile", "email"].contains(&one))
 }
 
 /// The audience that a scope asks for. `openid`, `profile`, `email` and `offline_access` go with any resource.

@@ -6,16 +6,21 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::super::exchange::{Reply, Request, field};
+use super::super::switches::RefusedAt;
 use super::super::tokens::challenge_of;
 use super::super::world::{User, World};
 use super::super::{Shared, State};
 use super::authorize::segment_key;
+use super::client;
 use super::id_token::id_token;
-use super::{Refused, Segment, arm_audience, refused_body};
+use super::{Refused, Segment, arm_audience, identity_only, refused_body};
 use crate::model::TenantId;
 
 /// How long a code lives.
 const CODE_LIFE: Duration = Duration::from_secs(600);
+
+/// The audience of a token for a scope that names no resource.
+const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
 
 pub(super) fn answer(shared: &Shared, state: &mut State, request: &Request, authority: &str, segment: &str) -> Reply {
     let now = state.world.now();
@@ -43,8 +48,14 @@ fn issue(
     let place = Segment::of(&state.world, segment).ok_or_else(|| {
         Refused::new(400, "invalid_request", 90_002, format!("Tenant '{segment}' not found. Check the tenant ID."))
     })?;
-    authenticate_client(&state.world, request, &form)?;
-    match required(&form, "grant_type")? {
+    let endpoint = format!("{authority}/{}/oauth2/v2.0/token", segment_key(place, segment));
+    client::authenticate(shared, state, request, &form, &endpoint)?;
+    let grant_type = required(&form, "grant_type")?;
+    let place_of_order = if grant_type == "client_credentials" { RefusedAt::AppToken } else { RefusedAt::Redemption };
+    if let Some(refused) = Refused::ordered(&state.world, place_of_order) {
+        return Err(refused);
+    }
+    match grant_type {
         "authorization_code" => redeem(shared, state, &form, authority, &segment_key(place, segment)),
         "client_credentials" => {
             let Segment::Tenant(tenant) = place else {
@@ -61,51 +72,11 @@ fn issue(
     }
 }
 
-fn required<'a>(form: &'a [(String, String)], name: &str) -> Result<&'a str, Refused> {
+pub(super) fn required<'a>(form: &'a [(String, String)], name: &str) -> Result<&'a str, Refused> {
     field(form, name).filter(|value| !value.is_empty()).ok_or_else(|| {
         let text = format!("The request body must contain the following parameter: '{name}'.");
         Refused::new(400, "invalid_request", 900_144, text)
     })
-}
-
-/// Client id and secret, from the form or HTTP Basic.
-fn authenticate_client(world: &World, request: &Request, form: &[(String, String)]) -> Result<(), Refused> {
-    use base64::Engine as _;
-    let unauthorized = |code, text: &str| Err(Refused::new(401, "invalid_client", code, text));
-    let decode = |text: &str| {
-        let joined = format!("v={text}");
-        url::form_urlencoded::parse(joined.as_bytes()).next().map(|(_, value)| value.into_owned())
-    };
-    let basic = request.header("authorization").and_then(|value| value.strip_prefix("Basic ")).and_then(|value| {
-        let text = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(value).ok()?).ok()?;
-        let (id, secret) = text.split_once(':')?;
-        Some((decode(id)?, decode(secret)?))
-    });
-    let (id, secret) = match basic {
-        Some((id, secret)) => (id, Some(secret)),
-        None => (required(form, "client_id")?.to_owned(), field(form, "client_secret").map(str::to_owned)),
-    };
-    if !id.eq_ignore_ascii_case(&world.application.client_id.to_string()) {
-        let text = format!("Application with identifier '{id}' was not found in the directory.");
-        return Err(Refused::new(400, "unauthorized_client", 700_016, text));
-    }
-    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else {
-        return unauthorized(
-            7_000_218,
-            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-        );
-    };
-    let now = world.now();
-    match world.application.secrets.iter().find(|known| known.value == secret) {
-        None => unauthorized(
-            7_000_215,
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID.",
-        ),
-        Some(known) if known.expires_at.is_some_and(|end| end <= now) => {
-            unauthorized(7_000_222, "The provided client secret keys for the app are expired.")
-        }
-        Some(_) => Ok(()),
-    }
 }
 
 fn redeem(
@@ -144,7 +115,9 @@ fn redeem(
     let grant = grant.clone();
     // The scope may be left out; it is then that of the sign-in.
     let scope = field(form, "scope").unwrap_or(&grant.scope).to_owned();
-    let audience = arm_audience(&scope)?;
+    // Who somebody is is told by Graph: its token is worth nothing at Resource Manager.
+    let basic = identity_only(&scope);
+    let audience = if basic { GRAPH.to_owned() } else { arm_audience(&scope)? };
     let Some(user) = state.world.users.get(&grant.user).cloned() else {
         return invalid(50_034, "The user account does not exist in the directory.");
     };
@@ -161,7 +134,7 @@ fn redeem(
     let life = state.world.entra.access_token_life.as_secs();
     let mut body = json!({
         "token_type": "Bearer",
-        "scope": format!("{audience}/user_impersonation {audience}/.default"),
+        "scope": if basic { scope.clone() } else { format!("{audience}/user_impersonation {audience}/.default") },
         "expires_in": life,
         "ext_expires_in": life,
         "access_token": access,
@@ -234,6 +207,7 @@ fn for_application(
     }
     Ok(body)
 }
+
 fn user_claims(world: &World, user: &User, audience: &str, mfa: bool) -> Value {
     let now = world.now().timestamp();
     let issuer = format!("https://sts.windows.net/{}/", user.tenant);

@@ -26,6 +26,11 @@ pub fn customer(world: &World, tenant: TenantId) -> Customer {
             display_name: world.subscriptions[&id].display_name.clone(),
             access: SubscriptionAccess::Propagating,
             role_assignment_id: format!("/subscriptions/{id}/providers/Microsoft.Authorization/roleAssignments/x"),
+            granted_at: None,
+            discovered: false,
+            tiers: Default::default(),
+            state: None,
+            lost: None,
         };
         (id, subscription)
     };
@@ -38,6 +43,11 @@ pub fn customer(world: &World, tenant: TenantId) -> Customer {
         subscriptions: world.subscriptions_of(tenant).into_iter().map(subscription).collect(),
         onboarded_at: world.now(),
         receipt: Vec::new(),
+        tiers: Default::default(),
+        offboarded_at: None,
+        labels: Default::default(),
+        time_zone: None,
+        contacts: Vec::new(),
     }
 }
 

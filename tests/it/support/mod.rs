@@ -124,6 +124,7 @@ impl TestApp {
         world.redirect_uri(format!("{base}/api/consent/callback"));
         let sandbox = Sandbox::start(world, clock.clone()).await.expect("two free ports");
         let mut values = sandbox.settings();
+        values.extend(sandbox.identity_settings());
         values.extend([
             ("PUBLIC_BASE_URL", base.clone()),
             ("STATE_STORE_URL", "memory:".to_owned()),

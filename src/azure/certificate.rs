@@ -1,0 +1,248 @@
+//! Our certificate as a credential: read from PEM or PKCS#12, and the assertions signed with it
+//! ("Identity, consent and onboarding contract", 4.2).
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa;
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
+use p12_keystore::Pkcs12Archive;
+use serde_json::{Value, json};
+use uuid::Uuid;
+use x509_parser::pem::Pem;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::model::{ClientId, Timestamp};
+
+/// The shortest RSA key that Entra takes, in bytes.
+const LEAST_KEY: usize = 2048 / 8;
+
+/// How long an assertion lives: Entra takes ten minutes at most.
+const LIFE: TimeDelta = TimeDelta::minutes(5);
+
+/// How far its beginning lies back, for clocks that do not agree.
+const SKEW: TimeDelta = TimeDelta::seconds(30);
+
+/// A certificate with its private key.
+pub struct Certificate {
+    der: Vec<u8>,
+    key: rsa::KeyPair,
+    not_after: Timestamp,
+    algorithm: SigningAlgorithm,
+}
+
+/// How assertions are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SigningAlgorithm {
+    /// RSA-PSS, with the certificate's SHA-256 thumbprint: what Microsoft asks for.
+    #[default]
+    Ps256,
+    /// PKCS #1 v1.5, with the SHA-1 thumbprint: for what does not know the other yet.
+    Rs256,
+}
+
+/// Why a file holds no certificate that can sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateFault {
+    /// Neither PEM nor PKCS#12.
+    #[error("a file that is neither PEM nor PKCS#12")]
+    Unreadable,
+    /// PKCS#12 that does not open.
+    #[error("a PKCS#12 file that does not open with the password")]
+    Password,
+    /// No certificate in it.
+    #[error("a file without a certificate")]
+    NoCertificate,
+    /// No private key in it.
+    #[error("a file without a private key")]
+    NoKey,
+    /// The PEM key is encrypted.
+    #[error("a PEM file with an encrypted private key")]
+    EncryptedKey,
+    /// The key is not RSA of 2048 bits or more.
+    #[error("a private key that is not RSA of at least 2048 bits")]
+    Kind,
+    /// The key belongs to another certificate.
+    #[error("a private key that belongs to another certificate")]
+    Mismatch,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("thumbprint", &self.thumbprint()).finish_non_exhaustive()
+    }
+}
+
+/// The public part of a certificate, as it is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicCertificate {
+    /// DER.
+    pub der: Vec<u8>,
+    /// The RSA public key, PKCS #1.
+    pub(crate) public_key: Vec<u8>,
+    /// Its first moment.
+    pub not_before: Timestamp,
+    /// Its end.
+    pub not_after: Timestamp,
+}
+
+impl PublicCertificate {
+    /// Reads a certificate from DER.
+    ///
+    /// # Errors
+    /// [`CertificateFault::Unreadable`].
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateFault> {
+        let unreadable = |_| CertificateFault::Unreadable;
+        let (_, parsed) = X509Certificate::from_der(der).map_err(unreadable)?;
+        let moment = |time: x509_parser::time::ASN1Time| {
+            Timestamp::from_timestamp(time.timestamp(), 0).ok_or(CertificateFault::Unreadable)
+        };
+        Ok(Self {
+            der: der.to_vec(),
+            public_key: parsed.public_key().subject_public_key.data.to_vec(),
+            not_before: moment(parsed.validity().not_before)?,
+            not_after: moment(parsed.validity().not_after)?,
+        })
+    }
+
+    /// Reads the first certificate of a PEM file, or DER; private keys beside it are passed over.
+    ///
+    /// # Errors
+    /// [`CertificateFault::Unreadable`], [`CertificateFault::NoCertificate`].
+    pub fn from_file(bytes: &[u8]) -> Result<Self, CertificateFault> {
+        if !is_pem(bytes) {
+            return Self::from_der(bytes);
+        }
+        let (_, certificates) = pem_parts(bytes)?;
+        Self::from_der(certificates.first().ok_or(CertificateFault::NoCertificate)?)
+    }
+
+    /// SHA-1 of the DER in upper-case hex: the name that the portal shows.
+    pub fn thumbprint(&self) -> String {
+        thumbprint(&self.der)
+    }
+}
+
+impl Certificate {
+    /// Reads a certificate with its key from a PEM file (both in it, in any order) or a PKCS#12 file (`.pfx`, `.p12`).
+    ///
+    /// # Errors
+    /// [`CertificateFault`].
+    pub fn read(bytes: &[u8], password: &str, algorithm: SigningAlgorithm) -> Result<Self, CertificateFault> {
+        let (keys, certificates) = if is_pem(bytes) { pem_parts(bytes)? } else { pkcs12_parts(bytes, password)? };
+        if keys.is_empty() {
+            return Err(CertificateFault::NoKey);
+        }
+        if certificates.is_empty() {
+            return Err(CertificateFault::NoCertificate);
+        }
+        let keys: Vec<_> = keys.iter().filter_map(|der| rsa_key(der)).collect();
+        if keys.is_empty() {
+            return Err(CertificateFault::Kind);
+        }
+        // A file may hold a chain: ours is the certificate that the key belongs to.
+        for key in keys {
+            for der in &certificates {
+                let public = PublicCertificate::from_der(der)?;
+                if public.public_key == key.public_key().as_ref() {
+                    return Ok(Self { der: der.clone(), key, not_after: public.not_after, algorithm });
+                }
+            }
+        }
+        Err(CertificateFault::Mismatch)
+    }
+
+    /// When it ends.
+    pub fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+
+    /// SHA-1 of the DER in upper-case hex: the name that the portal shows.
+    pub fn thumbprint(&self) -> String {
+        thumbprint(&self.der)
+    }
+
+    /// The certificate without its key, DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// A client assertion for one token endpoint.
+    pub(super) fn assertion(&self, client_id: ClientId, token_endpoint: &str, id: Uuid, now: Timestamp) -> String {
+        let header = match self.algorithm {
+            SigningAlgorithm::Ps256 => json!({
+                "alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(digest(&SHA256, &self.der)),
+            }),
+            SigningAlgorithm::Rs256 => json!({
+                "alg": "RS256", "typ": "JWT", "x5t": URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &self.der)),
+            }),
+        };
+        let claims = json!({
+            "aud": token_endpoint,
+            "iss": client_id,
+            "sub": client_id,
+            "jti": id,
+            "iat": now.timestamp(),
+            "nbf": (now - SKEW).timestamp(),
+            "exp": (now + LIFE).timestamp(),
+        });
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(&header), part(&claims));
+        let padding: &'static dyn RsaEncoding = match self.algorithm {
+            SigningAlgorithm::Ps256 => &RSA_PSS_SHA256,
+            SigningAlgorithm::Rs256 => &RSA_PKCS1_SHA256,
+        };
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        self.key
+            .sign(padding, &SystemRandom::new(), message.as_bytes(), &mut signature)
+            .expect("a key of 2048 bits or more signs any message");
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+fn thumbprint(der: &[u8]) -> String {
+    digest(&SHA1_FOR_LEGACY_USE_ONLY, der).as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+fn is_pem(bytes: &[u8]) -> bool {
+    const START: &[u8] = b"-----BEGIN ";
+    bytes.windows(START.len()).any(|window| window == START)
+}
+
+/// Keys and certificates, DER.
+type Parts = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+fn pem_parts(bytes: &[u8]) -> Result<Parts, CertificateFault> {
+    let (mut keys, mut certificates) = (Vec::new(), Vec::new());
+    for block in Pem::iter_from_buffer(bytes) {
+        let block = block.map_err(|_| CertificateFault::Unreadable)?;
+        match block.label.as_str() {
+            "CERTIFICATE" => certificates.push(block.contents),
+            "ENCRYPTED PRIVATE KEY" => return Err(CertificateFault::EncryptedKey),
+            label if label.ends_with("PRIVATE KEY") => keys.push(block.contents),
+            _ => {}
+        }
+    }
+    Ok((keys, certificates))
+}
+
+fn pkcs12_parts(bytes: &[u8], password: &str) -> Result<Parts, CertificateFault> {
+    use p12_keystore::error::Error;
+    let archive = Pkcs12Archive::from_pkcs12(bytes, password).map_err(|error| match error {
+        Error::MacError(_) | Error::UnpadError | Error::Pkcs5Error(_) => CertificateFault::Password,
+        _ => CertificateFault::Unreadable,
+    })?;
+    let keys = archive.keys.iter().map(|bag| bag.key.as_der().to_vec()).collect();
+    let certificates = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
+    Ok((keys, certificates))
+}
+
+/// An RSA key from PKCS #8 or PKCS #1, if it is one that Entra takes.
+fn rsa_key(der: &[u8]) -> Option<rsa::KeyPair> {
+    let key = rsa::KeyPair::from_pkcs8(der).or_else(|_| rsa::KeyPair::from_der(der)).ok()?;
+    (key.public_modulus_len() >= LEAST_KEY).then_some(key)
+}
