@@ -165,6 +165,14 @@ async fn no_parameter_and_no_header_leads_a_browser_or_a_token_elsewhere() {
     }
 }
 
+/// The owner may consent for his whole tenant.
+async fn with_an_administrator() -> Case {
+    Case::start_in(&[], |world, tenant| {
+        world.users.values_mut().filter(|user| user.tenant == tenant).for_each(|user| user.admin = true);
+    })
+    .await
+}
+
 /// Every kind of page and answer that a browser can get, with what it is.
 async fn pages(case: &Case) -> Vec<(&'static str, Page)> {
     let mut visitor = case.app.visitor();
@@ -176,19 +184,25 @@ async fn pages(case: &Case) -> Vec<(&'static str, Page)> {
     pages.push(("cancelled", visitor.cancel_sign_in(&sign_in).await.expect("it")));
     let chooser = case.choose(&mut visitor, "/api/consent/start").await;
     pages.push(("nothing ticked", visitor.grant(&chooser, Choice::Only(&[])).await.expect("it")));
-    pages.push(("all ticked", visitor.get(url("/api/consent/callback?step=choose&all=1")).await.expect("it")));
+    pages.push(("searched", visitor.get(url("/api/consent/callback?step=choose&search=prod")).await.expect("it")));
     pages.push(("granted", visitor.grant(&chooser, Choice::All).await.expect("it")));
     pages.push(("chooser", chooser));
     pages.push(("no session", visitor.get(url(CHOOSE)).await.expect("it")));
     pages.push(("wrong method", visitor.get(url("/api/consent/grant")).await.expect("it")));
     pages.push(("nothing there", visitor.get(url("/api/consent/nothing")).await.expect("it")));
+    pages.push(("all ways", visitor.open(url("/api/consent/start?way=all")).await.expect("it")));
+    pages.push(("delegation", visitor.open(url("/api/consent/start?way=lighthouse")).await.expect("it")));
+    let sign_in = visitor.open(url("/api/consent/start?way=manual")).await.expect("it");
+    pages.push(("by hand", visitor.sign_in(&sign_in, &case.upn).await.expect("it")));
+    let sign_in = visitor.open(url(&format!("/api/consent/start?way=admin&tenant={}", case.tenant))).await.expect("it");
+    pages.push(("approved", visitor.sign_in(&sign_in, &case.upn).await.expect("it")));
     pages.push(("no form", visitor.post(url("/api/consent/grant"), &[]).await.expect("it")));
     pages
 }
 
 #[tokio::test]
 async fn every_answer_to_a_browser_keeps_itself_out_of_frames_caches_and_scripts_and_is_sound() {
-    let case = Case::start().await;
+    let case = with_an_administrator().await;
     let pages = pages(&case).await;
     let statuses: BTreeSet<u16> = pages.iter().map(|(_, page)| page.status).collect();
     assert_eq!(statuses, BTreeSet::from([200, 303, 400, 403, 404, 405]));
@@ -222,7 +236,7 @@ async fn every_answer_to_a_browser_keeps_itself_out_of_frames_caches_and_scripts
 #[tokio::test]
 async fn every_page_that_turns_somebody_away_has_a_reference_that_finds_its_line_in_the_log() {
     let heard = listen();
-    let case = Case::start().await;
+    let case = with_an_administrator().await;
     let mut references = BTreeSet::new();
     for (what, page) in pages(&case).await {
         if page.status < 400 || what == "nothing ticked" {

@@ -122,6 +122,7 @@ impl TestApp {
         let listener = TcpListener::bind(any).await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
         world.redirect_uri(format!("{base}/api/consent/callback"));
+        world.redirect_uri(format!("{base}/api/consent/admin-callback"));
         let sandbox = Sandbox::start(world, clock.clone()).await.expect("two free ports");
         let mut values = sandbox.settings();
         values.extend(sandbox.identity_settings());
