@@ -130,6 +130,12 @@ impl Error {
         }
     }
 
+    /// True when Resource Manager does not take the token itself, whoever holds it (5.6).
+    pub(crate) fn token_is_refused(&self) -> bool {
+        const CODES: [&str; 3] = ["AuthenticationFailed", "InvalidAuthenticationToken", "ExpiredAuthenticationToken"];
+        self.refusal().is_some_and(|refusal| refusal.status == 401) && CODES.iter().any(|code| self.has_code(code))
+    }
+
     /// True when the refusal has this code, outside or in its details, regardless of case.
     pub fn has_code(&self, code: &str) -> bool {
         self.refusal().is_some_and(|refusal| {

@@ -32,6 +32,8 @@ struct Sweep {
 struct Gathered {
     texts: BTreeMap<TextHash, String>,
     unreadable_rows: u32,
+    /// Resource Manager did not take the token itself.
+    token_refused: bool,
 }
 
 impl Client {
@@ -48,7 +50,18 @@ impl Client {
                     let listed = self.list_tenant_events(&token, since).await;
                     tenant_events = Some(combine(None, Some(listed), &mut gathered));
                 }
-                self.read_with(&token, ask, &mut gathered).await
+                let read = self.read_with(&token, ask, &mut gathered).await;
+                match gathered.token_refused {
+                    false => read,
+                    // A token may end before its time: one more, once.
+                    true => {
+                        self.forget_app_token(tenant).await;
+                        match self.app_token(tenant).await {
+                            Ok(token) => self.read_with(&token, ask, &mut gathered).await,
+                            Err(_) => read,
+                        }
+                    }
+                }
             }
             Err(error) => {
                 let trouble = Trouble::of(&error);
@@ -56,7 +69,7 @@ impl Client {
                 ask.subscriptions.iter().map(|(id, wanted)| (*id, failed(wanted, &trouble))).collect()
             }
         };
-        let Gathered { texts, unreadable_rows } = gathered;
+        let Gathered { texts, unreadable_rows, .. } = gathered;
         Reading { started_at, subscriptions, principal, tenant_events, texts, unreadable_rows }
     }
 
@@ -69,6 +82,7 @@ impl Client {
         let wanted: BTreeSet<_> =
             ask.subscriptions.iter().filter(|(_, wanted)| wanted.events.is_some()).map(|(id, _)| *id).collect();
         let sweep = if wanted.is_empty() { None } else { Some(self.sweep(token, &wanted, gathered).await) };
+        gathered.token_refused = matches!(&sweep, Some(Err(error)) if error.token_is_refused());
         let calls = ask.subscriptions.iter().map(|(id, asked)| {
             let id = *id;
             let index = match &sweep {

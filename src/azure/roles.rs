@@ -63,9 +63,10 @@ pub(crate) struct FoundAssignment {
 
 impl ReaderGrant {
     /// The assignment's name, deterministic (5.4). Pure.
-    fn name(&self, cloud: &str) -> Uuid {
+    /// `seed`: empty but for a name that somebody else has used.
+    fn name(&self, cloud: &str, seed: &str) -> Uuid {
         let Self { tenant, principal, role, .. } = self;
-        let text = format!("{cloud}|{tenant}|{}|{role}|{principal}", self.scope).to_ascii_lowercase();
+        let text = format!("{cloud}|{tenant}|{}|{role}|{principal}{seed}", self.scope).to_ascii_lowercase();
         Uuid::new_v5(&NAMESPACE, text.as_bytes())
     }
 
@@ -129,19 +130,30 @@ impl Client {
         token: &AccessToken,
         deadline: Timestamp,
     ) -> Result<Assigned, Error> {
-        let name = grant.name(self.cloud.name);
-        let id = format!("{}/providers/Microsoft.Authorization/roleAssignments/{name}", grant.scope);
-        let path = format!("{id}?api-version={API_VERSION}");
+        let id = |seed: &str| {
+            let name = grant.name(self.cloud.name, seed);
+            format!("{}/providers/Microsoft.Authorization/roleAssignments/{name}", grant.scope)
+        };
+        let mut seeds = ["", "|2"].into_iter();
+        let mut id_now = id(seeds.next().unwrap_or_default());
         let body = grant.body();
         let mut waits = REPLICATION_WAITS.into_iter();
         loop {
+            let path = format!("{id_now}?api-version={API_VERSION}");
             let error = match self.arm(Method::PUT, &path, token, Some(&body)).await {
                 Ok(answer) => {
                     // 201: made now; 200: stood before.
-                    return Ok(Assigned { id, adopted: answer.status == 200 });
+                    return Ok(Assigned { id: id_now, adopted: answer.status == 200 });
                 }
                 Err(error) => error,
             };
+            // The name stands for something else and cannot be pointed elsewhere: another name, once.
+            if error.has_code("RoleAssignmentUpdateNotPermitted")
+                && let Some(seed) = seeds.next()
+            {
+                id_now = id(seed);
+                continue;
+            }
             if error.has_code("RoleAssignmentExists") {
                 let standing = self.standing_assignment(grant, token).await?;
                 return standing.map(|id| Assigned { id, adopted: true }).ok_or(error);
@@ -356,13 +368,13 @@ mod tests {
 
     #[test]
     fn the_same_grant_has_the_same_name_and_another_cloud_or_principal_has_another() {
-        let name = grant().name("AzurePublic");
-        assert_eq!(name, grant().name("azurepublic"));
-        assert_ne!(name, grant().name("AzureChina"));
+        let name = grant().name("AzurePublic", "");
+        assert_eq!(name, grant().name("azurepublic", ""));
+        assert_ne!(name, grant().name("AzureChina", ""));
         let other = ReaderGrant { principal: Uuid::nil().into(), ..grant() };
-        assert_ne!(name, other.name("AzurePublic"));
+        assert_ne!(name, other.name("AzurePublic", ""));
         let other = ReaderGrant { role: SECURITY_READER, ..grant() };
-        assert_ne!(name, other.name("AzurePublic"));
+        assert_ne!(name, other.name("AzurePublic", ""));
     }
 
     #[test]

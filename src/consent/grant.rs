@@ -368,13 +368,13 @@ impl Granting {
         match app.azure.assign_reader(grant, &self.token, self.deadline).await {
             Ok(assigned) => {
                 tracing::info!(
-                    tenant.id = %tenant, %scope, principal.id = %principal, role,
-                    role_assignment.id = assigned.id, adopted = assigned.adopted, "granted a role"
+                    tenant.id = %tenant, %scope, principal.id = %principal,
+                    role_assignment.id = assigned.id, adopted = assigned.adopted, "granted {role}"
                 );
                 Ok(assigned)
             }
             Err(error) => {
-                tracing::warn!(tenant.id = %tenant, %scope, %error, role, "could not grant a role");
+                tracing::warn!(tenant.id = %tenant, %scope, %error, "could not grant {role}");
                 Err(match GrantRefusal::of(&error) {
                     GrantRefusal::SecondFactor { .. } if self.stepped_up => GrantRefusal::SecondFactorMissing,
                     refusal => refusal,

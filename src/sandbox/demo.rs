@@ -62,6 +62,8 @@ impl World {
     /// The demo's world, with its script at other times.
     pub fn demo_at(redirect_uri: impl Into<String>, times: DemoTimes) -> Self {
         let mut world = Self::new(2026);
+        let redirect_uri: String = redirect_uri.into();
+        world.redirect_uri(redirect_uri.replace("/consent/callback", "/consent/admin-callback"));
         world.redirect_uri(redirect_uri);
         for name in DEMO_TENANTS {
             people_and_subscriptions(&mut world, name);

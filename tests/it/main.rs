@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
+mod catalogue;
 mod cli;
 mod credentials;
 mod diff_laws;
@@ -14,6 +15,7 @@ mod layout;
 mod onboarding;
 mod onboarding_attacks;
 mod onboarding_refusals;
+mod onboarding_ways;
 mod polling;
 mod querying;
 mod sandbox;
