@@ -73,7 +73,7 @@ async fn main_job(app: &TestApp, more_secrets: &[String]) {
         }
     }
     let log = heard.text();
-    assert!(log.contains("granted a role") && kept.contains("OUT1-AGE"), "log and store were read");
+    assert!(log.contains("granted Reader") && kept.contains("OUT1-AGE"), "log and store were read");
     let addresses: String = app.sandbox.requests().into_iter().map(|one| one.path + "?" + &one.query).collect();
     let debug = format!("{:?}", app.app);
     let mut secrets = app.sandbox.secrets();

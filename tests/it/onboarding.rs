@@ -123,7 +123,7 @@ async fn no_secret_is_ever_in_a_page_in_an_address_of_ours_in_the_store_or_in_th
     assert_eq!(done.status, 200);
     let after = stored().await;
     let log = heard.text();
-    assert!(log.contains("granted a role"), "the log was heard: {log}");
+    assert!(log.contains("granted Reader"), "the log was heard: {log}");
     let secrets = case.app.sandbox.secrets();
     assert!(secrets.len() >= 4, "a client secret, a code and tokens");
     for secret in secrets {
