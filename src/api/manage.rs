@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::consent::invite::{self, MAX_LIFE, NewInvite, WithdrawError};
 use crate::life;
-use crate::model::{AccessTier, Customer, SubscriptionId, TenantId, Timestamp};
+use crate::model::{AccessTier, Customer, InvalidId, SubscriptionId, TenantId, Timestamp};
 use crate::query;
 use crate::store::Key;
 
@@ -42,9 +42,9 @@ impl Changed {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct InviteBody {
     label: String,
-    tenant_id: Option<TenantId>,
+    tenant_id: Option<String>,
     #[serde(default)]
-    subscription_ids: BTreeSet<SubscriptionId>,
+    subscription_ids: Vec<String>,
     #[serde(default)]
     tiers: BTreeSet<AccessTier>,
     expires_at: Option<Timestamp>,
@@ -83,6 +83,9 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 pub(super) async fn invite(app: &App, body: &[u8]) -> Result<Changed, Problem> {
     let InviteBody { label, tenant_id, subscription_ids, tiers, expires_at, expires_in_days } = read(body)?;
     let label = line("label", &label, MAX_LABEL_CHARS)?;
+    let tenant_id: Option<TenantId> = tenant_id.map(|text| id("tenantId", &text)).transpose()?;
+    let subscription_ids: BTreeSet<SubscriptionId> =
+        subscription_ids.iter().map(|text| id("subscriptionIds", text)).collect::<Result<_, _>>()?;
     if subscription_ids.len() > MAX_SUBSCRIPTIONS {
         return Err(Problem::invalid(
             "subscriptionIds",
@@ -169,6 +172,10 @@ pub(super) async fn customer(app: &App, tenant: TenantId, body: &[u8]) -> Result
 pub(super) async fn offboard(app: &Arc<App>, tenant: TenantId, erase: bool) -> Result<Changed, Problem> {
     life::offboard(app, tenant, erase).await?;
     Ok(Changed::none())
+}
+
+fn id<T: std::str::FromStr<Err = InvalidId>>(member: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error: InvalidId| Problem::invalid(member, format!("The {error}.")))
 }
 
 /// One line of text, neither empty nor too long.

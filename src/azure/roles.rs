@@ -23,6 +23,9 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x2f4c_9d0e_8a3b_4c57_9e61_7d5a_1b08_c3f
 /// The action that a user needs.
 const ASSIGN: &str = "Microsoft.Authorization/roleAssignments/write";
 
+/// The action that removing needs.
+const REMOVE: &str = "Microsoft.Authorization/roleAssignments/delete";
+
 /// The waits while the principal of an assignment spreads in the directory; a `deadline` may end them earlier.
 const REPLICATION_WAITS: [u64; 5] = [2, 4, 6, 8, 10];
 
@@ -110,13 +113,29 @@ impl Client {
         subscription: SubscriptionId,
         token: &AccessToken,
     ) -> Result<bool, Error> {
+        self.may(subscription, ASSIGN, token).await
+    }
+
+    /// The same for the removal of role assignments.
+    ///
+    /// # Errors
+    /// Any of [`Client::arm_list`].
+    pub(crate) async fn may_remove_roles(
+        &self,
+        subscription: SubscriptionId,
+        token: &AccessToken,
+    ) -> Result<bool, Error> {
+        self.may(subscription, REMOVE, token).await
+    }
+
+    async fn may(&self, subscription: SubscriptionId, action: &str, token: &AccessToken) -> Result<bool, Error> {
         let path = format!(
             "/subscriptions/{subscription}/providers/Microsoft.Authorization/permissions?api-version={API_VERSION}"
         );
         let listing = self.arm_list(&path, token).await?;
         let entries = listing.rows.into_iter().filter_map(|row| serde_json::from_value::<Permission>(row).ok());
         let entries: Vec<_> = entries.collect();
-        Ok(allows(&entries, ASSIGN))
+        Ok(allows(&entries, action))
     }
 
     /// Assigns the role, or adopts the assignment that is there already. While the directory does not know the principal yet,

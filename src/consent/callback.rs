@@ -8,9 +8,9 @@ use futures_util::StreamExt as _;
 use secrecy::SecretString;
 
 use super::choose::Shown;
-use super::session::{self, Choosing, Chosen, Elsewhere, Group, Offer, Phase, Sealed, SigningIn, Standing};
+use super::session::{self, Choosing, Chosen, Elsewhere, Group, Offer, Phase, Purpose, Sealed, SigningIn, Standing};
 use super::template::Format;
-use super::{Error, Failure, NoRight, Onward, cookie_of, fields, invite, manual, sealed};
+use super::{Error, Failure, NoRight, Onward, cookie_of, fields, invite, manual, sealed, visit};
 use crate::app::App;
 use crate::azure::{self, AccessToken, Authority, EntraRefusal, IdTokenFault, Person, Reach, SubscriptionState};
 use crate::model::{Invite, ObjectId, SubscriptionId, TenantId, Timestamp};
@@ -31,11 +31,16 @@ const MOST_TENANTS: usize = 50;
 /// Where the page is, once the code is out of the address.
 pub(super) const CHOOSE: &str = "/api/consent/callback?step=choose";
 
+/// The same for who comes back.
+const VISIT: &str = "/api/consent/callback?step=visit";
+
 /// What the callback's address says.
 #[derive(Debug)]
 pub enum Callback {
     /// The person wants to see the page of the choice.
     Choose(Shown),
+    /// The person came back to see or take back what was granted.
+    Visit,
     /// He wants to see what to do without us, for these subscriptions.
     Manual(String),
     /// He wants the template.
@@ -96,6 +101,7 @@ impl Callback {
         match (field("code"), field("step")) {
             (Some(code), _) if !code.is_empty() => Ok(Self::Answer(Answer::Code { code: code.into(), state })),
             (None, Some("choose")) => Ok(Self::Choose(Shown::of(field("q"), field("page")))),
+            (None, Some("visit")) => Ok(Self::Visit),
             (None, Some("manual")) => Ok(Self::Manual(field("subscriptions").unwrap_or_default().to_owned())),
             (None, Some("template")) => match field("format") {
                 Some("bicep") => Ok(Self::Template(Format::Bicep)),
@@ -142,7 +148,11 @@ pub async fn callback(app: &Arc<App>, answer: Answer, cookie: Option<&str>) -> R
             sealed::end(app, &opened.ticket).await;
             let next = next.map_err(|error| error.of(&signing_in.entry))?;
             let ticket = sealed::begin(app, &next).await?;
-            let location = if matches!(next, Phase::Manual(_)) { manual::PAGE } else { CHOOSE };
+            let location = match next {
+                Phase::Manual(_) => manual::PAGE,
+                Phase::Visiting(_) => VISIT,
+                _ => CHOOSE,
+            };
             Ok(Onward { location: location.to_owned(), cookie: cookie_of(app, &ticket)? })
         }
     }
@@ -168,7 +178,7 @@ pub(super) fn refused(refusal: EntraRefusal, cancelled: bool) -> Error {
 }
 
 async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -> Result<Phase, Error> {
-    let SigningIn { nonce, verifier, authority, entry, reach, .. } = signing_in;
+    let SigningIn { nonce, verifier, authority, entry, reach, again, .. } = signing_in;
     let verifier = SecretString::from(verifier.0.as_str());
     let redirect_uri = app.settings.redirect_uri();
     let granted = match app.azure.redeem(authority, code, &verifier, &redirect_uri, *reach).await {
@@ -184,6 +194,10 @@ async fn redeemed(app: &Arc<App>, signing_in: &SigningIn, code: &SecretString) -
     };
     let person = app.azure.person(&id_token, tenant, &nonce.0).await?.map_err(Error::IdToken)?;
     tracing::info!(tenant.id = %person.tenant, user.oid = %person.object_id, "a person signed in");
+    if entry.purpose != Purpose::Onboard {
+        let visit = visit::begin(app, entry, again.as_ref(), person, &granted.access).await?;
+        return Ok(Phase::Visiting(Box::new(visit)));
+    }
     let invite = invite::check_for(app, entry.invite.as_deref(), person.tenant).await?.map(|invite| invite.value);
 
     match reach {

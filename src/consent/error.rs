@@ -38,6 +38,9 @@ pub enum Error {
     /// What came back from Entra is not what this browser was sent away with.
     #[error("the answer from Entra does not belong to this browser's sign-in")]
     StateMismatch,
+    /// The person's tenant granted nothing.
+    #[error("the tenant is no customer")]
+    NotACustomer,
     /// The person went back or said no.
     #[error("the sign-in was cancelled")]
     Cancelled,

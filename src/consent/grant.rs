@@ -231,7 +231,7 @@ pub enum GrantRefusal {
 
 impl GrantRefusal {
     /// What a failed assignment means. Pure.
-    fn of(error: &azure::Error) -> Self {
+    pub(super) fn of(error: &azure::Error) -> Self {
         let any = |codes: &[&str]| codes.iter().any(|code| error.has_code(code));
         let Some(refusal) = error.refusal() else {
             return Self::Unavailable;

@@ -17,6 +17,7 @@ mod session;
 mod start;
 mod template;
 mod verify;
+pub mod visit;
 
 pub use admin::{AdminCallback, Consented, admin_callback, consented};
 pub use callback::{Answer, Callback, callback};
@@ -24,7 +25,7 @@ pub use choose::{Choice, Choices, Shown, browse, choices};
 pub use error::{Error, Failure, InviteFault, NoRight};
 pub use grant::{Access, Action, GrantForm, GrantRefusal, Granted, GrantedGroup, Outcome, TierGrant, grant};
 pub use sealed::prune_sessions;
-pub use session::{Elsewhere, Entry, Group, Offer, Standing, Way};
+pub use session::{Elsewhere, Entry, Group, Offer, Purpose, Standing, Way};
 pub use start::{StartQuery, Started, start};
 pub use template::{Format, Template};
 

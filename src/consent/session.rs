@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::visit::Visit;
 use super::{Error, Failure};
 use crate::azure::{Authority, Reach, SubscriptionState};
 use crate::model::{AccessTier, ManagementGroupId, ObjectId, SubscriptionId, TenantId, Timestamp};
@@ -19,6 +20,8 @@ pub(crate) enum Phase {
     Redeeming,
     /// The person is choosing; the session holds his token.
     Choosing(Box<Choosing>),
+    /// The person came back, to see or take back what was granted.
+    Visiting(Box<Visit>),
     /// The grant is being made; the token is out of the session.
     Granting,
     /// An administrator is at Entra, to consent for his whole tenant.
@@ -39,7 +42,9 @@ impl Phase {
             Self::Choosing(choosing) => Ok(choosing),
             Self::SigningIn(signing_in) => Err(Error::StateMismatch.of(&signing_in.entry)),
             Self::AdminConsenting(consenting) => Err(Error::StateMismatch.of(&consenting.entry)),
-            Self::Redeeming | Self::Granting | Self::AdminConsented(_) | Self::Manual(_) => Err(Error::Used.into()),
+            Self::Redeeming | Self::Granting | Self::AdminConsented(_) | Self::Manual(_) | Self::Visiting(_) => {
+                Err(Error::Used.into())
+            }
         }
     }
 }
@@ -79,6 +84,31 @@ impl Way {
     }
 }
 
+/// What the person comes for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Purpose {
+    /// To grant.
+    #[default]
+    Onboard,
+    /// To see what was granted.
+    Receipt,
+    /// To take it back.
+    Leave,
+}
+
+impl Purpose {
+    /// The purpose of a word in a link.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        match word {
+            "onboard" => Some(Self::Onboard),
+            "receipt" => Some(Self::Receipt),
+            "leave" => Some(Self::Leave),
+            _ => None,
+        }
+    }
+}
+
 /// How the person came, so that he can be sent the same way again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,6 +119,9 @@ pub struct Entry {
     pub subscription: Option<SubscriptionId>,
     /// The tenant that he asked for, as he wrote it.
     pub tenant: Option<String>,
+    /// What he comes for.
+    #[serde(default)]
+    pub purpose: Purpose,
     /// The way in.
     #[serde(default)]
     pub way: Way,
@@ -118,6 +151,11 @@ impl Entry {
         }
         if let Some(tenant) = &self.tenant {
             query.append_pair("tenant", tenant);
+        }
+        match self.purpose {
+            Purpose::Onboard => {}
+            Purpose::Receipt => drop(query.append_pair("purpose", "receipt")),
+            Purpose::Leave => drop(query.append_pair("purpose", "leave")),
         }
         if let Some(way) = self.way.word() {
             query.append_pair("way", way);

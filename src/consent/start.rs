@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::lighthouse::{self, DelegationOffer};
-use super::session::{Chosen, Entry, Phase, Sealed, SigningIn, Way};
+use super::session::{Chosen, Entry, Phase, Purpose, Sealed, SigningIn, Way};
 use super::template::Template;
 use super::{Error, Failure, Onward, admin, cookie_of, fields, invite, manual, sealed};
 use crate::app::App;
@@ -28,7 +28,7 @@ impl StartQuery {
     /// # Errors
     /// [`Error::BadParameter`], [`Error::RepeatedParameter`].
     pub fn parse(query: &str) -> Result<Self, Error> {
-        const KNOWN: [&str; 5] = ["subscriptionId", "tenant", "invite", "way", "download"];
+        const KNOWN: [&str; 6] = ["subscriptionId", "tenant", "invite", "way", "download", "purpose"];
         let (mut entry, mut download) = (Entry::default(), false);
         for (name, value) in fields(query, &KNOWN).ok_or(Error::RepeatedParameter)? {
             let value = value.trim();
@@ -43,10 +43,17 @@ impl StartQuery {
                     }
                     entry.tenant = Some(value.to_owned());
                 }
+                "purpose" => {
+                    entry.purpose = Purpose::of_word(value).ok_or(Error::BadParameter("purpose"))?;
+                }
                 "way" => entry.way = Way::of_word(value).ok_or(Error::BadParameter("way"))?,
                 "download" => download = true,
                 _ => entry.invite = Some(value.chars().take(100).collect()),
             }
+        }
+        if entry.purpose != Purpose::Onboard {
+            // Who comes back signs in: no other way, and no file, may pass by the invite with it.
+            (entry.way, download) = (Way::SignIn, false);
         }
         Ok(Self { entry, download })
     }
@@ -183,7 +190,11 @@ pub(super) async fn sign_in(app: &App, authority: Authority, wanted: Wanted<'_>)
 
 /// Which tenant to sign in to: the invite's, the named one, the subscription's; else wherever the account is at home.
 async fn authority(app: &App, entry: &Entry) -> Result<Authority, Error> {
-    let invite = invite::check(app, entry.invite.as_deref()).await?;
+    // Who comes back needs no invite: his tenant's own record lets him in.
+    let invite = match entry.purpose {
+        Purpose::Onboard => invite::check(app, entry.invite.as_deref()).await?,
+        Purpose::Receipt | Purpose::Leave => None,
+    };
     let mut tenants: Vec<TenantId> = invite.and_then(|invite| invite.value.tenant_id).into_iter().collect();
     if let Some(text) = &entry.tenant {
         tenants.push(match (text.parse(), Domain::parse(text)) {

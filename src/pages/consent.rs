@@ -263,6 +263,7 @@ pub(super) fn granted(view: &View<'_>, granted: &Granted, reference: &str) -> Re
             div { dt { (text.application) } dd.id { (granted.client_id) } }
             div { dt { (text.service_principal) } dd.id { (granted.principal) } }
         }
+        p { a href=(href(view.app, "/api/consent/start?purpose=receipt")) { (view.text.visit.receipt_title) } }
         details {
             summary { (view.text.frame.take_back) }
             (commands::block(&commands::take_back(Some(granted.principal))))

@@ -8,6 +8,7 @@ mod messages;
 mod refusal;
 #[cfg(all(test, feature = "sandbox"))]
 mod tests;
+mod visit;
 mod ways;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use self::layout::View;
 use self::refusal::{refuse, turn_away};
 use crate::app::App;
 use crate::consent::manual::{self, Verified};
+use crate::consent::visit::LeaveForm;
 use crate::consent::{
     Action, AdminCallback, Callback, Error, Failure, GrantForm, Granted, Onward, Shown, StartQuery, Started,
 };
@@ -146,6 +148,13 @@ async fn callback(asked: &Asked) -> Response {
                 Err(failure) => refuse(&view, &failure),
             };
         }
+        Ok(Callback::Visit) => {
+            let view = asked.view().at("/api/consent/callback?step=visit");
+            return match crate::consent::visit::shown(app, session.as_deref()).await {
+                Ok(shown) => visit::visit(&view, &shown, None),
+                Err(failure) => refuse(&view, &failure),
+            };
+        }
         Ok(Callback::Manual(named)) => {
             let view = asked.view().at(format!("/api/consent/callback?{}", asked.query));
             return match manual::instructions(app, session.as_deref(), &named).await {
@@ -237,6 +246,9 @@ async fn grant<B: Buf, E>(asked: &Asked, body: impl Stream<Item = Result<B, E>>)
         return turn_away(&view, StatusCode::PAYLOAD_TOO_LARGE, (text.form_too_large)());
     };
     let session = asked.session();
+    if LeaveForm::is_meant(&body) {
+        return leave(&view, app, &body, session.as_deref()).await;
+    }
     let form = match GrantForm::parse(&body) {
         Ok(form) => form,
         Err(error) => return refuse(&view, &error.into()),
@@ -261,6 +273,30 @@ async fn grant<B: Buf, E>(asked: &Asked, body: impl Stream<Item = Result<B, E>>)
             }
         }
         Err(failure) => refuse(&view, &failure),
+    }
+}
+
+/// Takes back what was granted.
+async fn leave(view: &View<'_>, app: &Arc<App>, body: &[u8], session: Option<&str>) -> Response {
+    let left = match LeaveForm::parse(body) {
+        Ok(form) => crate::consent::visit::leave(app, form, session).await,
+        Err(error) => Err(error.into()),
+    };
+    match left {
+        Ok(left) => {
+            let reference = reference(app);
+            tracing::info!(reference, tenant.id = %left.tenant, erased = left.erased, "a customer took back what he granted");
+            let mut response = visit::left(view, &left, &reference);
+            let cookie = left.step_up.as_ref().map_or("", |onward| onward.cookie.expose_secret());
+            set_session(app, &mut response, cookie);
+            response
+        }
+        // The session still stands: the page is shown again, with what was wrong.
+        Err(Failure { error: Error::NothingChosen, .. }) => match crate::consent::visit::shown(app, session).await {
+            Ok(shown) => visit::visit(view, &shown, Some(view.text.choose.tick_one)),
+            Err(failure) => refuse(view, &failure),
+        },
+        Err(failure) => refuse(view, &failure),
     }
 }
 

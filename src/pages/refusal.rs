@@ -121,6 +121,7 @@ fn refusal(view: &View<'_>, error: &Error, entry: Option<&Entry>) -> Refusal {
         Error::Tampered => Refusal::new(StatusCode::BAD_REQUEST, (text.tampered)(partner)),
         Error::Used => Refusal::new(StatusCode::CONFLICT, (text.used)()),
         Error::StateMismatch => Refusal::new(StatusCode::BAD_REQUEST, (text.foreign_answer)(partner)),
+        Error::NotACustomer => Refusal::new(StatusCode::NOT_FOUND, (view.text.visit.not_a_customer)(partner)),
         Error::Cancelled => Refusal::new(StatusCode::FORBIDDEN, (text.cancelled)()),
         Error::ApprovalNeeded => {
             Refusal::new(StatusCode::FORBIDDEN, (text.approval)(view.app.settings.identity.client_id))

@@ -38,6 +38,10 @@ pub struct World {
     pub resources: BTreeMap<SubscriptionId, Vec<Resource>>,
     /// Service Health events by tracking id.
     pub events: BTreeMap<String, Event>,
+    /// Events of a tenant itself, which no subscription sees.
+    pub tenant_events: Vec<(TenantId, Event)>,
+    /// Who has a role of the directory that reads the events of his tenant.
+    pub directory_readers: BTreeSet<ObjectId>,
     /// Role assignments. They really decide who may read what.
     pub role_assignments: Vec<RoleAssignment>,
     /// Management groups by id.
@@ -209,6 +213,8 @@ impl World {
             subscriptions: BTreeMap::new(),
             resources: BTreeMap::new(),
             events: BTreeMap::new(),
+            tenant_events: Vec::new(),
+            directory_readers: BTreeSet::new(),
             role_assignments: Vec::new(),
             management_groups: BTreeMap::new(),
             delegations: Vec::new(),

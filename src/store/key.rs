@@ -59,6 +59,12 @@ pub enum Folder {
     Timeline(TenantId),
 }
 
+impl Folder {
+    /// The folders at the top: between them they have every document.
+    pub const ROOTS: [Self; 6] =
+        [Self::Customers, Self::Health, Self::Invites, Self::Sessions, Self::Texts, Self::Timelines];
+}
+
 impl Key {
     /// The path below the store's root: segments of harmless characters, separated by slashes.
     pub fn path(&self) -> String {
@@ -93,4 +99,35 @@ impl Folder {
 /// A path segment of harmless characters only: whatever an id holds, it never leaves its folder.
 fn segment(id: &str) -> String {
     id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').take(128).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_document_is_below_one_of_the_roots() {
+        let (tenant, now) = (TenantId::from(uuid::Uuid::nil()), Timestamp::UNIX_EPOCH);
+        let keys = [
+            Key::Customer(tenant),
+            Key::Invite("i".to_owned()),
+            Key::Session("s".to_owned()),
+            Key::Health(tenant),
+            Key::Text(TextHash::of("t")),
+            Key::Timeline(tenant, Month::of(now)),
+            Key::PartnerTimeline(Month::of(now)),
+        ];
+        for key in keys {
+            // A new kind of document belongs into the list above, and its folder into the roots.
+            match &key {
+                Key::Customer(_) | Key::Invite(_) | Key::Session(_) | Key::Health(_) | Key::Text(_) => {}
+                Key::Timeline(..) | Key::PartnerTimeline(_) => {}
+            }
+            let below = Folder::ROOTS.iter().filter(|root| key.path().starts_with(root.prefix().as_ref())).count();
+            assert_eq!(below, 1, "{}", key.path());
+        }
+        let month = Month::of(now);
+        assert_eq!(Month::of_path(&Key::Timeline(tenant, month.clone()).path()), Some(month));
+        assert_eq!(Month::of_path("timeline/x/../2026.json"), None);
+    }
 }

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use chrono::TimeDelta;
-use health_monitor::consent;
-use health_monitor::model::{EventStatus, SubscriptionId, TenantId};
+use health_monitor::consent::invite::{NewInvite, WithdrawError};
+use health_monitor::model::{AccessTier, EventStatus, SubscriptionId, TenantId};
 use health_monitor::query::page::{MAX_TOP, PageAsk};
 use health_monitor::query::view::Health;
 use health_monitor::query::{self, EventFilter, Known};
+use health_monitor::{consent, life};
 use serde_json::json;
 
 use crate::Common;
@@ -152,14 +153,99 @@ fn next_page(cursor: &str) -> anyhow::Result<PageAsk> {
     PageAsk::parse(Some(&MAX_TOP.to_string()), Some(cursor)).map_err(|(name, rule)| anyhow::anyhow!("{name} {rule}"))
 }
 
-pub async fn invite(common: &Common, label: String, tenant: Option<TenantId>, days: u16) -> anyhow::Result<ExitCode> {
+/// The tier of a word.
+pub fn tier(word: &str) -> Result<AccessTier, String> {
+    AccessTier::of_word(word).ok_or_else(|| "the tiers are base, securityAdvisories and tenantEvents".to_owned())
+}
+
+pub async fn invite(common: &Common, wanted: NewInvite, days: u16) -> anyhow::Result<ExitCode> {
     let app = output::app(common)?;
     let expires = app.clock.now() + TimeDelta::days(days.into());
-    let (id, link) = consent::invite::create(&app, &label, tenant, expires).await?;
+    let label = wanted.label.clone();
+    let made = consent::invite::make(&app, wanted, expires).await?;
+    let link = made.link.clone().unwrap_or_default();
     if common.json {
-        output::json(&json!({"id": id, "link": link, "expiresAt": expires}))?;
+        output::json(&made)?;
     } else {
         println!("{link}\nSend this link to {label}. It works once, until {}.", output::time(Some(expires)));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+pub async fn invites(common: &Common) -> anyhow::Result<ExitCode> {
+    let app = output::app(common)?;
+    let invites = consent::invite::list(&app).await?;
+    if common.json {
+        output::json(&json!({"value": invites}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = output::table(&["Invite", "Label", "State", "Tenant", "Expires"]);
+    for one in &invites {
+        let tenant = one.invite.used.as_ref().map(|used| used.tenant_id).or(one.invite.tenant_id);
+        table.add_row([
+            one.id.clone(),
+            one.invite.label.clone(),
+            word(&one.state),
+            tenant.map(|tenant| tenant.to_string()).unwrap_or_default(),
+            output::time(Some(one.invite.expires_at)),
+        ]);
+    }
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn withdraw(common: &Common, id: &str) -> anyhow::Result<ExitCode> {
+    let app = output::app(common)?;
+    match consent::invite::withdraw(&app, id).await {
+        Err(WithdrawError::NotFound) => {
+            Err(WrongInput("there is no such invite; `invites` lists them".to_owned()).into())
+        }
+        Err(WithdrawError::Used(tenant)) => {
+            let what = format!("{tenant} came in with this invite; `offboard {tenant}` ends the watch over it");
+            Err(WrongInput(what).into())
+        }
+        Err(error) => Err(error.into()),
+        Ok(()) => {
+            println!("The invite lets nobody in any more.");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+pub async fn receipt(common: &Common, tenant: TenantId) -> anyhow::Result<ExitCode> {
+    let app = output::app(common)?;
+    let receipt = match query::receipt(&app, tenant).await {
+        Err(query::Error::NotFound) => return Err(no_customer(tenant)),
+        other => other?,
+    };
+    if common.json {
+        output::json(&receipt)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{} ({tenant}), since {}", receipt.display_name, output::time(Some(receipt.onboarded_at)));
+    let mut table = output::table(&["Role", "Scope", "Granted by", "When", "Role assignment"]);
+    for grant in &receipt.grants {
+        let id = grant.role_assignment_id.rsplit('/').next().unwrap_or_default();
+        table.add_row([&grant.role, &grant.scope, &grant.granted_by_name, &output::time(Some(grant.at)), id]);
+    }
+    println!("{table}\nThe customer takes it back at {} or with:", receipt.take_back.page);
+    for line in receipt.take_back.commands.iter().chain(&receipt.take_back.remove_application) {
+        println!("  {line}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn offboard(common: &Common, tenant: TenantId, erase: bool) -> anyhow::Result<ExitCode> {
+    let app = output::app(common)?;
+    match life::offboard(&app, tenant, erase).await {
+        Err(life::Error::UnknownCustomer(_)) => return Err(no_customer(tenant)),
+        other => other?,
+    }
+    let kept = if erase { "everything that was kept of it is erased" } else { "what is known is kept" };
+    println!("{tenant} is no longer watched; {kept}. Its role assignments stand until the customer removes them.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn no_customer(tenant: TenantId) -> anyhow::Error {
+    WrongInput(format!("{tenant} is no customer; `customers` lists them")).into()
 }

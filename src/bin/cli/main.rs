@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use health_monitor::model::{SubscriptionId, TenantId};
+use health_monitor::consent::invite::NewInvite;
+use health_monitor::model::{AccessTier, SubscriptionId, TenantId};
 
 /// Watches the Azure health of your customers with your own application identity.
 #[derive(Debug, Parser)]
@@ -80,9 +81,35 @@ enum Command {
         /// Only this tenant may use it
         #[arg(long, value_name = "ID")]
         tenant: Option<TenantId>,
+        /// Offer only this subscription (several times for several)
+        #[arg(long = "subscription", value_name = "ID")]
+        subscriptions: Vec<SubscriptionId>,
+        /// Ask for more than the base: securityAdvisories, tenantEvents
+        #[arg(long = "tier", value_name = "TIER", value_parser = ask::tier)]
+        tiers: Vec<AccessTier>,
         /// How many days the link works
         #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..=365))]
         days: u16,
+    },
+    /// List invites, the newest first
+    Invites,
+    /// Take an invite back
+    Withdraw {
+        /// The invite's id, as `invites` lists it
+        id: String,
+    },
+    /// Show what a customer granted, and how it is taken back
+    Receipt {
+        /// The customer's tenant id
+        tenant: TenantId,
+    },
+    /// Stop watching a customer
+    Offboard {
+        /// The customer's tenant id
+        tenant: TenantId,
+        /// Erase everything that is kept of the customer
+        #[arg(long)]
+        erase: bool,
     },
     /// Check the set-up from end to end and say what to mend
     Doctor,
@@ -110,7 +137,19 @@ async fn main() -> ExitCode {
         Command::Health { tenant, subscription, refresh } => ask::health(&common, tenant, subscription, refresh).await,
         Command::Customers => ask::customers(&common).await,
         Command::Incidents { all } => ask::incidents(&common, all).await,
-        Command::Invite { label, tenant, days } => ask::invite(&common, label, tenant, days).await,
+        Command::Invite { label, tenant, subscriptions, tiers, days } => {
+            let wanted = NewInvite {
+                label,
+                tenant,
+                subscriptions: subscriptions.into_iter().collect(),
+                tiers: tiers.into_iter().collect(),
+            };
+            ask::invite(&common, wanted, days).await
+        }
+        Command::Invites => ask::invites(&common).await,
+        Command::Withdraw { id } => ask::withdraw(&common, &id).await,
+        Command::Receipt { tenant } => ask::receipt(&common, tenant).await,
+        Command::Offboard { tenant, erase } => ask::offboard(&common, tenant, erase).await,
         Command::Doctor => doctor::run(&common).await,
         Command::Package { out, handler } => run::package(&common, &out, handler.as_deref()),
         #[cfg(feature = "sandbox")]

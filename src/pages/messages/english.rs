@@ -7,8 +7,14 @@ use super::{Choose, Frame, Granted, Messages, Refused, SignInAdvice, Told, unusa
 use crate::consent::{GrantRefusal, InviteFault, Standing};
 
 /// English.
-pub(in crate::pages) const ENGLISH: Messages =
-    Messages { frame: FRAME, choose: CHOOSE, granted: GRANTED, refused: REFUSED, ways: super::ways::ENGLISH };
+pub(in crate::pages) const ENGLISH: Messages = Messages {
+    frame: FRAME,
+    choose: CHOOSE,
+    granted: GRANTED,
+    refused: REFUSED,
+    ways: super::ways::ENGLISH,
+    visit: super::visit::ENGLISH,
+};
 
 const FRAME: Frame = Frame {
     purpose: "Azure health monitoring",

@@ -7,8 +7,14 @@ use super::{Choose, Frame, Granted, Messages, Refused, SignInAdvice, Told, unusa
 use crate::consent::{GrantRefusal, InviteFault, Standing};
 
 /// German.
-pub(in crate::pages) const GERMAN: Messages =
-    Messages { frame: FRAME, choose: CHOOSE, granted: GRANTED, refused: REFUSED, ways: super::ways::GERMAN };
+pub(in crate::pages) const GERMAN: Messages = Messages {
+    frame: FRAME,
+    choose: CHOOSE,
+    granted: GRANTED,
+    refused: REFUSED,
+    ways: super::ways::GERMAN,
+    visit: super::visit::GERMAN,
+};
 
 const FRAME: Frame = Frame {
     purpose: "Zustand von Azure im Blick",

@@ -5,6 +5,7 @@
 
 mod english;
 mod german;
+mod visit;
 mod ways;
 
 use maud::Markup;
@@ -26,6 +27,7 @@ pub(super) struct Messages {
     pub choose: Choose,
     pub granted: Granted,
     pub refused: Refused,
+    pub visit: visit::Visit,
     pub ways: Ways,
 }
 

@@ -154,6 +154,19 @@ impl TestApp {
         format!("{}{path}", self.base)
     }
 
+    /// Calls the API as a portal does: status and body.
+    pub async fn call(&self, method: &str, path: &str, body: Option<serde_json::Value>) -> (u16, serde_json::Value) {
+        let client = http_client().expect("a client");
+        let method = method.parse::<reqwest::Method>().expect("a method");
+        let mut request = client.request(method, self.url(path));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.expect("an answer");
+        let status = response.status().as_u16();
+        (status, serde_json::from_slice(&response.bytes().await.expect("a body")).unwrap_or_default())
+    }
+
     /// A new browser.
     pub fn visitor(&self) -> Visitor {
         Visitor::new().expect("a client")
