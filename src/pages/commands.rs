@@ -6,7 +6,7 @@ use crate::model::{ClientId, ObjectId, SubscriptionId};
 
 /// Command lines, each by itself however narrow the page is.
 pub(super) fn block(lines: &str) -> Markup {
-    html! { pre { @for line in lines.lines() { code { (line) } "\n" } } }
+    html! { pre { @for line in lines.lines() { code { (line) "\n" } } } }
 }
 
 /// The line that grants Reader on one subscription.

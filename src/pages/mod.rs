@@ -6,6 +6,8 @@ mod language;
 mod layout;
 mod messages;
 mod refusal;
+#[cfg(all(test, feature = "sandbox"))]
+mod tests;
 mod visit;
 mod ways;
 

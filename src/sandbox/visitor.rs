@@ -9,8 +9,10 @@ use url::Url;
 use crate::model::SubscriptionId;
 
 mod html;
+mod semantics;
 
 pub use html::{Field, Form};
+pub use semantics::faults;
 
 /// The most redirects that are followed in a row.
 const MAX_REDIRECTS: usize = 20;
@@ -104,6 +106,11 @@ impl Page {
     /// The words of the page: without tags, blanks drawn together.
     pub fn text(&self) -> String {
         html::text(&self.body)
+    }
+
+    /// What is wrong with the page for people who do not see it, or use no mouse, and for a strict policy of content.
+    pub fn faults(&self) -> Vec<String> {
+        semantics::faults(&self.body)
     }
 
     fn unexpected(&self, wanted: &str) -> Error {

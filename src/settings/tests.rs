@@ -378,6 +378,34 @@ fn every_setting_that_is_read_is_in_the_list_of_names() {
     }
 }
 
+#[test]
+fn whose_header_is_believed_follows_the_host_unless_it_is_set() {
+    let caller = |door, set: &str| {
+        let keys = format!("portal:{HASH}");
+        let all = [("CLIENT_ADDRESS_HEADER", set), ("PARTNER_API_KEYS", &keys), ("STATE_STORE_URL", "memory:")];
+        read(door, &all).unwrap().caller
+    };
+    let header = |name: &str| Caller::Header(name.to_owned());
+    assert_eq!(caller(Door::Functions, ""), header("x-forwarded-for"));
+    assert_eq!(caller(Door::Standalone, ""), Caller::Connection);
+    assert_eq!(caller(Door::Lambda, ""), Caller::Connection);
+    assert_eq!(caller(Door::Functions, "none"), Caller::Connection);
+    assert_eq!(caller(Door::Standalone, "X-Azure-ClientIP"), header("x-azure-clientip"));
+    assert_eq!(fault(&[("CLIENT_ADDRESS_HEADER", "a b")]).0, "CLIENT_ADDRESS_HEADER");
+}
+
+#[test]
+fn rate_limits_are_read_by_name_and_off_is_none() {
+    let limits = |text: &str| read(Door::Standalone, &[("RATE_LIMITS", text)]).unwrap().rate_limits;
+    assert_eq!(limits(""), RateLimits { per_client: 60, total: 1_200, lookups_per_client: 10, lookups_total: 120 });
+    assert_eq!(limits("client=5, totalLookups=7").per_client, 5);
+    assert_eq!(limits("client=5, totalLookups=7").lookups_total, 7);
+    assert_eq!(limits("off"), RateLimits { per_client: 0, total: 0, lookups_per_client: 0, lookups_total: 0 });
+    for wrong in ["60", "client", "client=x", "client=-1", "clients=5", "client=9999999999"] {
+        assert_eq!(fault(&[("RATE_LIMITS", wrong)]).0, "RATE_LIMITS", "{wrong}");
+    }
+}
+
 fn fixture(name: &str) -> String {
     format!("{}/tests/fixtures/certificates/{name}", env!("CARGO_MANIFEST_DIR"))
 }

@@ -62,6 +62,22 @@ async fn the_gate_stands_in_front_of_the_routes() {
 }
 
 #[tokio::test]
+async fn floods_are_limited_by_the_address_that_aws_names() {
+    let mut settings = settings();
+    settings.insert("ONBOARDING".to_owned(), "open".to_owned());
+    settings.insert("RATE_LIMITS".to_owned(), "client=2".to_owned());
+    let host = LambdaHost::start(settings).await;
+    let mut statuses = Vec::new();
+    for (n, source) in [(1, "203.0.113.7"), (2, "203.0.113.7"), (3, "203.0.113.7"), (4, "203.0.113.8")] {
+        let made_up = format!("198.51.100.{n}");
+        let mut event = http_event("GET", "/api/consent/start", &[("x-forwarded-for", &made_up)], None);
+        event["requestContext"]["http"]["sourceIp"] = json!(source);
+        statuses.push(host.invoke(event).await.unwrap()["statusCode"].as_u64().unwrap());
+    }
+    assert_eq!(statuses, [303, 303, 429, 303]);
+}
+
+#[tokio::test]
 async fn the_schedule_runs_the_timer_in_every_shape_it_comes_in() {
     let host = LambdaHost::start(settings()).await;
     for event in [fixture("schedule-rule"), json!({"function": "PollTimer"}), json!({"source": "aws.scheduler"})] {

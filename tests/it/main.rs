@@ -28,3 +28,4 @@ mod standalone;
 mod store;
 mod support;
 mod tokens;
+mod web_attacks;

@@ -173,3 +173,17 @@ async fn serve_ends_with_zero_when_it_is_asked_to() {
     // The key for sign-in sessions survives the restart, for us alone.
     assert!(state.path().join("state/session-key").is_file());
 }
+
+#[tokio::test]
+async fn floods_are_limited_here_too_and_no_header_is_believed_unless_that_is_set() {
+    // Over loopback nobody can be told apart: only the limit of all counts, whatever a caller writes.
+    let app = app(&[("ONBOARDING", "open"), ("RATE_LIMITS", "client=2,total=5")]);
+    let host = Host::start(app, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let mut statuses = Vec::new();
+    for n in 0..7 {
+        let from = format!("203.0.113.{n}");
+        let url = format!("http://{}/api/consent/start", host.local_addr());
+        statuses.push(status("GET", url, &[("x-forwarded-for", from.as_str())]).await.0);
+    }
+    assert_eq!(statuses, [303, 303, 303, 303, 303, 429, 429]);
+}

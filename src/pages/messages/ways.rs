@@ -215,7 +215,7 @@ pub(super) const ENGLISH: Ways = Ways {
         steps: || {
             html! {
                 p { "An Owner of the subscription (no guest) downloads the template and deploys it, once per subscription:" }
-                pre { code { "az account set --subscription <subscription id>" } "\n"
+                pre { code { "az account set --subscription <subscription id>\n" }
                       code { "az deployment sub create --location westeurope --template-file lighthouse.json" } }
             }
         },
@@ -381,7 +381,7 @@ pub(super) const GERMAN: Ways = Ways {
         steps: || {
             html! {
                 p { "Ein Besitzer (Owner) des Abonnements, der kein Gast ist, lädt die Vorlage herunter und stellt sie je Abonnement einmal bereit:" }
-                pre { code { "az account set --subscription <subscription id>" } "\n"
+                pre { code { "az account set --subscription <subscription id>\n" }
                       code { "az deployment sub create --location westeurope --template-file lighthouse.json" } }
             }
         },

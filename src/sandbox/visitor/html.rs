@@ -52,6 +52,54 @@ impl Form {
     }
 }
 
+/// An element of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Element {
+    pub tag: String,
+    pub attributes: Vec<(String, String)>,
+    /// The elements around it, outermost first.
+    pub parents: Vec<String>,
+    /// All words in it.
+    pub text: String,
+}
+
+impl Element {
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        attribute(&self.attributes, name)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.attribute(name).is_some()
+    }
+}
+
+/// The elements of a page, in order.
+pub(super) fn elements(page: &str) -> Vec<Element> {
+    const VOID: [&str; 7] = ["meta", "input", "br", "img", "link", "hr", "wbr"];
+    let mut elements: Vec<Element> = Vec::new();
+    let mut open: Vec<usize> = Vec::new();
+    // Of style and script the words are left out; of a title they count here.
+    for token in tokens(page) {
+        match token {
+            Token::Open(tag, attributes) => {
+                let parents = open.iter().map(|at| elements[*at].tag.clone()).collect();
+                let is_void = VOID.contains(&tag.as_str());
+                elements.push(Element { tag, attributes, parents, text: String::new() });
+                if !is_void {
+                    open.push(elements.len() - 1);
+                }
+            }
+            Token::Text(text) => open.iter().for_each(|at| elements[*at].text.push_str(decode(text).trim())),
+            Token::Close(tag) => {
+                if let Some(depth) = open.iter().rposition(|at| elements[*at].tag == tag) {
+                    open.truncate(depth);
+                }
+            }
+        }
+    }
+    elements
+}
+
 enum Token<'a> {
     Open(String, Vec<(String, String)>),
     Close(String),
