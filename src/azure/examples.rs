@@ -147,6 +147,7 @@ fn every_error_body_is_told_apart() {
             "ExpiredAuthenticationToken.json" | "DisallowedOperation.json" => GapReason::AccessDenied,
             "InvalidAuthenticationTokenTenant.json" => GapReason::SubscriptionMoved,
             "SubscriptionNotFound.json" => GapReason::SubscriptionNotFound,
+            "MissingSubscriptionRegistration.json" => GapReason::ProviderNotRegistered,
             _ => GapReason::Unreadable,
         };
         assert_eq!(reason, expected, "{name}");

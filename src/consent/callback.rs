@@ -368,9 +368,9 @@ mod tests {
         assert!(matches!(error_of("error=access_denied&error_description=AADSTS90094%3A+no"), Error::ApprovalNeeded));
         assert!(matches!(error_of("error=consent_required"), Error::ApprovalNeeded));
         assert!(matches!(error_of("error=temporarily_unavailable"), Error::Azure(_)));
-        let foreign = error_of("error=%3Cscript%3Einvalid_request&error_description=AADSTS50011x");
+        let foreign = error_of("error=%3Cscript%3Einvalid_request&error_description=AADSTS53003x");
         let Error::SignInRefused(refusal) = foreign else { panic!("{foreign}") };
-        assert_eq!((refusal.error.as_str(), refusal.codes.as_slice()), ("scriptinvalid_request", [50_011].as_slice()));
+        assert_eq!((refusal.error.as_str(), refusal.codes.as_slice()), ("scriptinvalid_request", [53_003].as_slice()));
     }
 
     #[test]
