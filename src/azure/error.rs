@@ -163,9 +163,17 @@ impl Error {
     }
 }
 
+/// Entra's own loop detection: the same request came too often. It passes when we keep still for minutes.
+const ASKED_TOO_OFTEN: u32 = 50_196;
+
 impl EntraRefusal {
     fn has_any(&self, codes: &[u32]) -> bool {
         self.codes.iter().any(|code| codes.contains(code))
+    }
+
+    /// True for Entra's loop detection.
+    pub(crate) fn asked_too_often(&self) -> bool {
+        self.has_any(&[ASKED_TOO_OFTEN])
     }
 
     /// True when the tenant has no service principal of ours: never consented, removed, or not yet on every server of Entra.
@@ -235,6 +243,8 @@ impl EntraRefusal {
             GapReason::ApplicationDisabled
         } else if self.has_any(&NO_PRINCIPAL) {
             GapReason::ConsentWithdrawn
+        } else if self.asked_too_often() {
+            GapReason::Throttled
         } else if self.is_our_mistake() || self.error == "invalid_client" {
             GapReason::CredentialRefused
         } else if self.error == "unauthorized_client" {

@@ -14,6 +14,13 @@ const LEAST_LIFE: Duration = Duration::from_secs(60);
 
 /// How long a refusal is repeated from memory instead of asking again (as MSAL does).
 const REFUSAL_STANDS: Duration = Duration::from_secs(60);
+/// How long we keep still after Entra's loop detection: "back off minutes" (2.6).
+const LOOP_STANDS: Duration = Duration::from_secs(5 * 60);
+
+/// How long a refusal stands before Entra is asked again.
+fn stands(refusal: &EntraRefusal) -> Duration {
+    if refusal.asked_too_often() { LOOP_STANDS } else { REFUSAL_STANDS }
+}
 
 /// The waits while a service principal that was just consented to reaches every server of Entra.
 const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
@@ -141,7 +148,8 @@ impl Client {
                 Ok(access)
             }
             Err(Error::TokenRefused(refusal)) => {
-                let refused = Refused { refusal: EntraRefusal::clone(&refusal), until: now + REFUSAL_STANDS };
+                let until = now + stands(&refusal);
+                let refused = Refused { refusal: EntraRefusal::clone(&refusal), until };
                 if refusal.is_about_our_credential() {
                     *held(&self.tokens.credential) = Some(refused.clone());
                 }

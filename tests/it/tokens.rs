@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use health_monitor::azure;
+use health_monitor::model::GapReason;
 use health_monitor::model::TenantId;
 use health_monitor::sandbox::{Fault, HostKind, World};
 
@@ -50,6 +51,22 @@ async fn a_refusal_stands_for_a_minute_and_harms_no_other_tenant() {
     app.sandbox.change(|world| world.consent(stranger));
     app.clock.advance(Duration::from_secs(60));
     app.app.azure.app_token(stranger).await.expect("asked again after a minute");
+}
+
+#[tokio::test]
+async fn after_entras_loop_detection_we_keep_still_for_minutes() {
+    let (app, tenant) = start(|world, _| {
+        let body = r#"{"error":"invalid_grant","error_codes":[50196],"error_description":"AADSTS50196: Loop."}"#;
+        world.fault(Fault::status(400).host(HostKind::Entra).path("/token").times(1).body(body, "application/json"));
+    })
+    .await;
+    assert!(app.app.azure.app_token(tenant).await.is_err());
+    app.clock.advance(Duration::from_secs(4 * 60));
+    let refused = app.app.azure.app_token(tenant).await.expect_err("not asked again");
+    assert_eq!(refused.gap_reason(), GapReason::Throttled);
+    assert_eq!(asked(&app), 1);
+    app.clock.advance(Duration::from_secs(60));
+    app.app.azure.app_token(tenant).await.expect("asked again after five minutes");
 }
 
 #[tokio::test]
