@@ -104,6 +104,8 @@ pub(in crate::pages) struct List {
     /// The management group.
     pub group_granted: With<String>,
     pub group_refused: With<String>,
+    /// Partner, management group.
+    pub group_title: fn(&str, &str) -> String,
     pub group_empty: &'static str,
     pub unregistered: &'static str,
     pub tier_made: fn(AccessTier) -> String,
@@ -260,6 +262,7 @@ pub(super) const ENGLISH: Ways = Ways {
         no_right_here: "You may not assign roles on some of them. Somebody who may can run:",
         group_granted: |group| format!("Reader was granted on the management group {group}."),
         group_refused: |group| format!("Nothing was granted on the management group {group}:"),
+        group_title: |partner, group| format!("Done: {partner} may now read the management group {group}"),
         group_empty: "Azure names no subscription below it yet. What comes later is found by itself.",
         unregistered: "This subscription has not registered Azure's provider of health data, so there is nothing to read. An owner \
                        registers it with:",
@@ -377,7 +380,7 @@ pub(super) const GERMAN: Ways = Ways {
         },
         partner_tenant: "An die Organisation",
         principal: "Dienstprinzipal dort",
-        role: "Leser, und das Recht, diese Delegierung zu beenden",
+        role: "Leser und das Recht, diese Delegierung zu beenden",
         steps: || {
             html! {
                 p { "Ein Besitzer (Owner) des Abonnements, der kein Gast ist, lädt die Vorlage herunter und stellt sie je Abonnement einmal bereit:" }
@@ -428,6 +431,7 @@ pub(super) const GERMAN: Ways = Ways {
         no_right_here: "Für einige dürfen Sie keine Rollen zuweisen. Wer es darf, kann dies ausführen:",
         group_granted: |group| format!("Die Rolle Leser wurde für die Verwaltungsgruppe {group} erteilt."),
         group_refused: |group| format!("Für die Verwaltungsgruppe {group} wurde nichts erteilt:"),
+        group_title: |partner, group| format!("Fertig: {partner} darf jetzt die Verwaltungsgruppe {group} lesen"),
         group_empty: "Azure nennt darunter noch kein Abonnement. Was später kommt, wird von selbst gefunden.",
         unregistered: "Dieses Abonnement hat den Ressourcenanbieter für Zustandsdaten nicht registriert; es gibt also nichts zu lesen. Ein \
                        Besitzer registriert ihn so:",
