@@ -17,6 +17,8 @@ pub(in crate::pages) struct Visit {
     pub tiers: &'static str,
     pub tier: fn(AccessTier) -> &'static str,
     pub granted: &'static str,
+    /// Agreed to, but an administrator has not done his part yet.
+    pub agreed: &'static str,
     pub not_granted: &'static str,
     pub admin_must: &'static str,
     pub grants: &'static str,
@@ -69,10 +71,11 @@ pub(super) const ENGLISH: Visit = Visit {
         AccessTier::TenantEvents => "Events about your organisation itself",
     },
     granted: "Granted",
+    agreed: "Chosen, role not seen yet",
     not_granted: "Not granted",
     admin_must: "An administrator of your organisation has to assign a role of the directory for this:",
     grants: "Role assignments",
-    by: |who, when| format!("by {who}, {when} UTC;"),
+    by: |who, when| format!("by {who}, {when} UTC"),
     covered: "Covered by a wider scope",
     take_back_here: "Take it back here",
     or_commands: "Or with the Azure CLI, one line for each role assignment:",
@@ -98,9 +101,9 @@ pub(super) const ENGLISH: Visit = Visit {
     or_close: "or close this page to leave everything as it is",
     left_title: "What was taken back",
     left: |partner, gone, missing| match (gone, missing) {
-        (1, 0) => format!(
-            "Done. {partner} can no longer read one of your subscriptions. Your own sign-in has been dropped."
-        ),
+        (1, 0) => {
+            format!("Done. {partner} can no longer read one of your subscriptions. Your own sign-in has been dropped.")
+        }
         (_, 0) => format!(
             "Done. {partner} can no longer read {gone} of your subscriptions. Your own sign-in has been dropped."
         ),
@@ -137,10 +140,11 @@ pub(super) const GERMAN: Visit = Visit {
         AccessTier::TenantEvents => "Ereignisse Ihrer Organisation selbst",
     },
     granted: "Erteilt",
+    agreed: "Gewählt, Rolle noch nicht gesehen",
     not_granted: "Nicht erteilt",
     admin_must: "Dafür muss die Administration Ihrer Organisation eine Verzeichnisrolle zuweisen:",
     grants: "Rollenzuweisungen",
-    by: |who, when| format!("von {who}, {when} Uhr UTC;"),
+    by: |who, when| format!("von {who}, {when} Uhr UTC"),
     covered: "Durch einen übergeordneten Bereich abgedeckt",
     take_back_here: "Hier zurücknehmen",
     or_commands: "Oder mit der Azure CLI, eine Zeile für jede Rollenzuweisung:",
