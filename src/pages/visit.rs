@@ -175,7 +175,8 @@ pub(super) fn left(view: &View<'_>, left: &Left, reference: &str) -> Response {
         (_, 0) => (StatusCode::OK, Tone::Good),
         _ => (StatusCode::OK, Tone::Warning),
     };
-    answer(view, Page { status, title: text.left_title, tone, body })
+    let title = if gone > 0 { text.left_title } else { text.left_nothing };
+    answer(view, Page { status, title, tone, body })
 }
 
 fn take_back(held: &Held) -> String {

@@ -42,6 +42,7 @@ pub(in crate::pages) struct Visit {
     pub leave_button: &'static str,
     pub or_close: &'static str,
     pub left_title: &'static str,
+    pub left_nothing: &'static str,
     /// Partner, how many were removed, how many were not.
     pub left: fn(&str, usize, usize) -> String,
     /// Partner.
@@ -100,6 +101,7 @@ pub(super) const ENGLISH: Visit = Visit {
     leave_button: "Remove the role assignments",
     or_close: "or close this page to leave everything as it is",
     left_title: "What was taken back",
+    left_nothing: "Nothing was taken back",
     left: |partner, gone, missing| match (gone, missing) {
         (1, 0) => {
             format!("Done. {partner} can no longer read one of your subscriptions. Your own sign-in has been dropped.")
@@ -169,6 +171,7 @@ pub(super) const GERMAN: Visit = Visit {
     leave_button: "Rollenzuweisungen entfernen",
     or_close: "oder diese Seite schließen und alles lassen, wie es ist",
     left_title: "Was zurückgenommen wurde",
+    left_nothing: "Es wurde nichts zurückgenommen",
     left: |partner, gone, missing| match (gone, missing) {
         (1, 0) => format!(
             "Erledigt. {partner} kann eines Ihrer Abonnements nicht mehr lesen. Ihre eigene Anmeldung wurde verworfen."
