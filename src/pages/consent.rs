@@ -48,8 +48,8 @@ pub(super) fn choose(view: &View<'_>, choices: &Choices, notice: Option<&str>) -
             fieldset id="subscriptions" {
                 legend { h2 { (text.subscriptions) } }
                 (find(view, choices))
-                ul.rows { @for choice in &choices.choices { li { (row(view, choice)) } } }
                 @if choices.choices.is_empty() { p.soft { ((more.nothing_found)(&choices.shown.search)) } }
+                @else { ul.rows { @for choice in &choices.choices { li { (row(view, choice)) } } } }
                 (leaf(view, choices))
                 @if choices.incomplete { p.alert { (text.incomplete) } }
             }
@@ -242,16 +242,20 @@ pub(super) fn granted(view: &View<'_>, granted: &Granted, reference: &str) -> Re
     let made = granted.outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
     let group_refused = granted.group.as_ref().is_some_and(|group| group.result.is_err());
     let missing = granted.outcomes.len() - made + usize::from(group_refused);
+    // A management group may have been granted that has no subscription yet.
+    let group_only = granted.group.as_ref().filter(|group| made == 0 && group.result.is_ok());
     let waiting = granted
         .outcomes
         .iter()
         .any(|outcome| outcome.result.as_ref().is_ok_and(|access| access.access == SubscriptionAccess::Propagating));
     let body = html! {
-        p.lead { @if made > 0 { ((text.made)(partner)) } @else { (text.none_made) } }
+        p.lead { @if made > 0 || group_only.is_some() { ((text.made)(partner)) } @else { (text.none_made) } }
         @if waiting { p.alert { ((text.waiting)(partner)) } }
         h2 { ((text.subscriptions)(granted.tenant_name.as_deref())) }
         (group(view, granted))
-        ul.rows { @for outcome in &granted.outcomes { li { (result(view, granted, outcome)) } } }
+        @if !granted.outcomes.is_empty() {
+            ul.rows { @for outcome in &granted.outcomes { li { (result(view, granted, outcome)) } } }
+        }
         @if let Some(onward) = &granted.step_up {
             h2 { (text.one_more) }
             p { (text.second_factor) }
@@ -271,11 +275,15 @@ pub(super) fn granted(view: &View<'_>, granted: &Granted, reference: &str) -> Re
         p.reference { (view.text.frame.reference) " " code { (reference) } }
     };
     let tone = match (made, missing) {
-        (0, _) => Tone::Bad,
+        (0, _) if group_only.is_none() => Tone::Bad,
         (_, 0) => Tone::Good,
         _ => Tone::Warning,
     };
-    answer(view, Page { status: status(granted), title: &(text.title)(partner, made, missing), tone, body })
+    let title = match group_only {
+        Some(group) => (view.text.ways.list.group_title)(partner, &group.id.to_string()),
+        None => (text.title)(partner, made, missing),
+    };
+    answer(view, Page { status: status(granted), title: &title, tone, body })
 }
 
 /// 200 when anything was granted; else what the first refusal means.

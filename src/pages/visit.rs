@@ -9,7 +9,7 @@ use super::commands;
 use super::layout::{Page, Tone, View, answer, href};
 use crate::consent::GrantRefusal;
 use crate::consent::visit::{Held, Leaving, Left, Shown};
-use crate::query::Receipt;
+use crate::query::{Receipt, directory_role_command};
 
 /// The page of what the person came back for. `notice`: what was wrong with the form that he sent.
 pub(super) fn visit(view: &View<'_>, shown: &Shown, notice: Option<&str>) -> Response {
@@ -39,9 +39,18 @@ fn receipt_page(view: &View<'_>, person: &str, receipt: &Receipt) -> Response {
                 li {
                     div.row.plain {
                         span { b { ((text.tier)(line.tier)) } span.id { (line.role) } }
-                        span.chip { (if line.granted { text.granted } else { text.not_granted }) }
+                        @match (line.granted, &line.how) {
+                            (true, None) => span.chip.good { (text.granted) },
+                            (true, Some(_)) => span.chip.warning { (text.agreed) },
+                            (false, _) => span.chip { (text.not_granted) },
+                        }
                     }
-                    @if let Some(how) = &line.how { div.note { p { (text.admin_must) } (commands::block(how)) } }
+                    @if line.how.is_some() {
+                        div.note {
+                            p { (text.admin_must) }
+                            (commands::block(&directory_role_command(receipt.service_principal_id)))
+                        }
+                    }
                 }
             }
         }
@@ -50,10 +59,10 @@ fn receipt_page(view: &View<'_>, person: &str, receipt: &Receipt) -> Response {
             @for grant in &receipt.grants {
                 li {
                     div.row.plain { span { b { (grant.role) } span.id { (grant.scope) } } }
-                    div.note { small {
-                        ((text.by)(&grant.granted_by_name, &grant.at.format("%Y-%m-%d %H:%M").to_string())) " "
-                        code { (grant.role_assignment_id) }
-                    } }
+                    div.note {
+                        small { ((text.by)(&grant.granted_by_name, &grant.at.format("%Y-%m-%d %H:%M").to_string())) }
+                        small { code { (grant.role_assignment_id) } }
+                    }
                 }
             }
             @for covered in &receipt.covered {
@@ -62,8 +71,13 @@ fn receipt_page(view: &View<'_>, person: &str, receipt: &Receipt) -> Response {
         }
         h2 { (view.text.frame.take_back) }
         div.actions { a.button href=(href(view.app, "/api/consent/start?purpose=leave")) { (text.take_back_here) } }
-        p { (text.or_commands) }
-        (commands::block(&receipt.take_back.commands.join("\n")))
+        @if !receipt.take_back.commands.is_empty() {
+            // Many lines would push away what follows.
+            details open[receipt.take_back.commands.len() <= 5] {
+                summary { (text.or_commands) }
+                (commands::block(&receipt.take_back.commands.join("\n")))
+            }
+        }
         @if let Some(all) = &receipt.take_back.remove_application {
             p { (text.or_application) }
             (commands::block(all))
@@ -161,7 +175,8 @@ pub(super) fn left(view: &View<'_>, left: &Left, reference: &str) -> Response {
         (_, 0) => (StatusCode::OK, Tone::Good),
         _ => (StatusCode::OK, Tone::Warning),
     };
-    answer(view, Page { status, title: text.left_title, tone, body })
+    let title = if gone > 0 { text.left_title } else { text.left_nothing };
+    answer(view, Page { status, title, tone, body })
 }
 
 fn take_back(held: &Held) -> String {

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use cache::TenantCache;
 pub use coverage::{Coverage, CoverageGap, Known};
 use page::{Page, PageAsk};
-pub use receipt::Receipt;
+pub use receipt::{Receipt, directory_role_command};
 use view::{CustomerSummary, EventSummary, Health, Incident, LostAccess, Publication, SubscriptionSummary};
 
 use crate::app::App;

@@ -140,11 +140,18 @@ fn is_plain(id: &str) -> bool {
 
 /// What an administrator of the tenant does so that the events of the tenant can be read.
 fn how(principal: Option<ObjectId>) -> String {
-    let principal = principal.map_or_else(|| "<service principal>".to_owned(), |principal| principal.to_string());
+    let command = directory_role_command(principal);
     format!(
         "An administrator assigns the role Global Reader to the application under Microsoft Entra, Roles and administrators, \
-         or runs: az rest --method POST --url https://graph.microsoft.com/v1.0/roleManagement/directory/roleAssignments \
-         --body '{{\"principalId\":\"{principal}\",\"roleDefinitionId\":\"f2ef992c-3afb-46b9-b7cf-a126ee74c451\",\
+         or runs: {command}"
+    )
+}
+
+/// The line with which an administrator assigns the role of the directory.
+pub fn directory_role_command(principal: Option<ObjectId>) -> String {
+    let principal = principal.map_or_else(|| "<service principal>".to_owned(), |principal| principal.to_string());
+    format!(
+        "az rest --method POST --url https://graph.microsoft.com/v1.0/roleManagement/directory/roleAssignments --body '{{\"principalId\":\"{principal}\",\"roleDefinitionId\":\"f2ef992c-3afb-46b9-b7cf-a126ee74c451\",\
          \"directoryScopeId\":\"/\"}}'"
     )
 }

@@ -17,10 +17,10 @@ pub(in crate::pages) const GERMAN: Messages = Messages {
 };
 
 const FRAME: Frame = Frame {
-    purpose: "Zustand von Azure im Blick",
+    purpose: "Azure-Zustand im Blick",
     skip: "Zum Inhalt springen",
     languages: "Sprache",
-    take_back: "So nehmen Sie es zurück",
+    take_back: "So nehmen Sie den Zugriff zurück",
     reference: "Referenz",
     problem: "Es gibt ein Problem",
 };
@@ -29,52 +29,52 @@ const CHOOSE: Choose = Choose {
     title: |partner| format!("{partner} den Zustand Ihrer Azure-Abonnements überwachen lassen"),
     signed_in: |person, tenant| html! { "Sie sind als " strong { (person) } " bei " (tenant) " angemeldet." },
     tenant: |id| html! { "der Organisation " span.id { (id) } },
-    nothing_yet: "Noch ist nichts erteilt.",
+    nothing_yet: "Noch wurde nichts erteilt.",
     other_account: "Anderes Konto verwenden",
     tick_one: "Bitte wählen Sie mindestens ein Abonnement aus.",
     not_seen: |id| {
         html! {
-            "Ihr Link betrifft das Abonnement " code { (id) } ", das dieses Konto in dieser Organisation nicht sieht. Sie können "
+            "Ihr Link gilt für das Abonnement " code { (id) } ", das dieses Konto in dieser Organisation nicht sieht. Sie können "
             "andere auswählen oder ein anderes Konto verwenden."
         }
     },
     what: "Was Sie erteilen",
-    to_whom: "An wen",
+    to_whom: "Empfänger",
     through: |partner| html! { strong { (partner) } ", über die eigene Anwendung" },
     application: "Anwendung",
     client_id: "(Client-ID)",
     in_tenant: "In Ihrem Mandanten",
     service_principal: "(Dienstprinzipal)",
-    principal_later: "Der Dienstprinzipal wird gerade angelegt; nach dem Erteilen steht er hier.",
+    principal_later: "Der Dienstprinzipal wird gerade angelegt; nach dem Erteilen wird er angezeigt.",
     role: "Rolle",
     reader: || {
         html! {
-            strong { "Leser (Reader)" } ", jeweils für das ganze ausgewählte Abonnement. Die Rolle sieht Ressourcen, ihre "
-            "Einstellungen und ihren Zustand. Sie kann nichts ändern und liest weder Schlüssel noch Kennwörter noch die Daten "
-            "in Ihren Ressourcen."
+            strong { "Leser (Reader)" } ", jeweils für das ganze ausgewählte Abonnement. Sie macht Ressourcen, ihre "
+            "Einstellungen und ihren Zustand sichtbar. Ändern lässt sich damit nichts, und weder Schlüssel noch Kennwörter "
+            "noch die Daten in Ihren Ressourcen sind damit lesbar."
         }
     },
     how_long: "Wie lange",
-    until: "Bis Sie es zurücknehmen.",
+    until: "Bis Sie den Zugriff zurücknehmen.",
     sign_in: "Ihre Anmeldung",
     sign_in_use: |time| {
         format!(
-            "Dient nur dieser Seite: um Ihre Abonnements aufzulisten und die Rollenzuweisungen vorzunehmen, die Sie bestätigen. \
-             Sie wird gleich danach verworfen, spätestens um {time} Uhr UTC, und nie offen gespeichert."
+            "Dient nur dazu, Ihre Abonnements aufzulisten und die Rollenzuweisungen vorzunehmen, die Sie bestätigen. Sie wird \
+             gleich danach verworfen, spätestens um {time} Uhr UTC, und nie unverschlüsselt gespeichert."
         )
     },
     subscriptions: "Ihre Abonnements",
     tick_all: |count| format!("Alle {count} auswählen"),
-    incomplete: "Azure hat nicht die ganze Liste geliefert. Fehlt hier eines, melden Sie sich später noch einmal an.",
+    incomplete: "Azure hat nicht die ganze Liste geliefert. Fehlt hier ein Abonnement, melden Sie sich später noch einmal an.",
     grant: |partner| format!("{partner} die Rolle Leser erteilen"),
     or_close: "oder diese Seite schließen, um nichts zu erteilen",
     how_back: "Im Azure-Portal: Abonnements, das Abonnement, Zugriffssteuerung (IAM), Rollenzuweisungen; dort die Rolle Leser \
                der Anwendung entfernen. Wird die Anwendung in Microsoft Entra unter Unternehmensanwendungen gelöscht, endet \
-               aller Zugriff sofort. Oder mit der Azure CLI:",
+               jeder Zugriff sofort. Oder mit der Azure CLI:",
     why_not: |standing| match standing {
         Standing::Offered => "Auswählbar",
         Standing::NoRight => "Sie dürfen hier keine Rollen zuweisen",
-        Standing::NotUsable(state) => unusable(state, "Deaktiviert", "Gelöscht", "Nicht in nutzbarem Zustand"),
+        Standing::NotUsable(state) => unusable(state, "Deaktiviert", "Gelöscht", "Nicht nutzbar"),
     },
 };
 
@@ -83,18 +83,18 @@ const GRANTED: Granted = Granted {
         (0, _) => "Es wurde nichts erteilt".to_owned(),
         (1, 0) => format!("Fertig: {partner} überwacht jetzt Ihr Abonnement"),
         (made, 0) => format!("Fertig: {partner} überwacht jetzt {made} Abonnements"),
-        (made, missing) => format!("{made} von {} Abonnements erteilt", made + missing),
+        (made, missing) => format!("Zugriff auf {made} von {} Abonnements erteilt", made + missing),
     },
     made: |partner| {
         format!(
-            "Die Anwendung von {partner} hat die Rolle Leser erhalten. Ihre eigene Anmeldung ist verworfen; Sie können diese \
+            "Die Anwendung von {partner} hat die Rolle Leser erhalten. Ihre eigene Anmeldung wurde verworfen; Sie können diese \
              Seite schließen."
         )
     },
-    none_made: "Azure hat jede Rollenzuweisung abgelehnt. Ihre eigene Anmeldung ist verworfen, und nichts wurde geändert.",
+    none_made: "Azure hat jede Rollenzuweisung abgelehnt. Ihre eigene Anmeldung wurde verworfen, und nichts wurde geändert.",
     waiting: |partner| {
         format!(
-            "Bis eine neue Rolle überall wirkt, kann es bei Azure zehn Minuten dauern. Sie müssen nichts tun: {partner} beginnt \
+            "Bis eine neue Rolle in Azure überall wirkt, können zehn Minuten vergehen. Sie müssen nichts tun: {partner} beginnt \
              zu lesen, sobald Azure es zulässt."
         )
     },
@@ -185,7 +185,7 @@ const GRANTED: Granted = Granted {
 
 /// What mostly helps.
 fn open_link(partner: &str) -> maud::Markup {
-    html! { p { "Öffnen Sie den Link von " (partner) " noch einmal und melden Sie sich von dort an." } }
+    html! { p { "Öffnen Sie den Link von " (partner) " noch einmal und melden Sie sich darüber an." } }
 }
 
 const REFUSED: Refused = Refused {
@@ -202,17 +202,17 @@ const REFUSED: Refused = Refused {
                 "Nur eingeladene Kunden können sich hier verbinden, und der Link enthält keine Einladung.",
             ),
             InviteFault::Unknown => ("Diese Einladung ist nicht bekannt", "Die Einladung im Link gibt es nicht."),
-            InviteFault::Expired => ("Diese Einladung ist abgelaufen", "Die Zeit dieser Einladung ist vorbei."),
+            InviteFault::Expired => ("Diese Einladung ist abgelaufen", "Sie galt nur für eine begrenzte Zeit."),
             InviteFault::Withdrawn => (
                 "Diese Einladung wurde zurückgezogen",
                 "Wer Ihnen die Einladung geschickt hat, hat sie zurückgenommen.",
             ),
             InviteFault::InUse => (
                 "Diese Einladung wird gerade benutzt",
-                "Jemand erteilt mit dieser Einladung gerade in einem anderen Browser Zugriff. Sie dient einmal.",
+                "Jemand erteilt mit dieser Einladung gerade in einem anderen Browser Zugriff. Sie gilt nur einmal.",
             ),
             InviteFault::Used => {
-                ("Diese Einladung ist verbraucht", "Jede Einladung dient einmal, und diese hat schon gedient.")
+                ("Diese Einladung ist verbraucht", "Jede Einladung gilt nur einmal, und diese wurde schon verwendet.")
             }
         };
         let next = html! {
@@ -225,7 +225,7 @@ const REFUSED: Refused = Refused {
             "Dieser Link ist nicht vollständig",
             html! {
                 @match part {
-                    Some(name) => { "Der Teil " code { (name) } " des Links ist nicht, was er sein soll." }
+                    Some(name) => { "Der Teil " code { (name) } " des Links ist ungültig." }
                     None => "Ein Teil des Links kommt zweimal vor.",
                 }
             },
@@ -255,8 +255,8 @@ const REFUSED: Refused = Refused {
         Told::new(
             "Ihre Anmeldung ist beendet",
             html! {
-                "Zu Ihrer Sicherheit gilt eine Anmeldung zehn Minuten und nur in einem Browser. Diese ist vorbei oder begann in "
-                "einem anderen Browser."
+                "Zu Ihrer Sicherheit gilt eine Anmeldung zehn Minuten und nur in einem Browser. Diese ist abgelaufen oder "
+                "begann in einem anderen Browser."
             },
             html! {
                 (open_link(partner))
@@ -267,15 +267,16 @@ const REFUSED: Refused = Refused {
     tampered: |partner| {
         Told::new(
             "Ihre Anmeldung ist nicht lesbar",
-            html! { "Was Ihr Browser mit diesem Schritt gesendet hat, wurde verändert oder stammt nicht von uns." },
+            html! { "Was Ihr Browser bei diesem Schritt gesendet hat, wurde verändert oder stammt nicht von uns." },
             open_link(partner),
         )
     },
     used: || {
         Told::new(
-            "Dieser Schritt ist schon getan",
+            "Dieser Schritt ist schon erledigt",
             html! {
-                "Jeder Schritt einer Anmeldung dient einmal. So etwas geschieht nach Zurückgehen, Neuladen oder doppeltem Absenden."
+                "Jeder Schritt einer Anmeldung gilt nur einmal. Diese Meldung erscheint nach dem Zurückgehen, dem Neuladen oder "
+                "dem doppelten Absenden eines Formulars."
             },
             html! {
                 p { "Wenn Sie gesehen haben, was erteilt wurde, ist alles erledigt. Sonst öffnen Sie Ihren Link noch einmal; nichts "
@@ -286,7 +287,7 @@ const REFUSED: Refused = Refused {
     foreign_answer: |partner| {
         Told::new(
             "Diese Anmeldung begann nicht hier",
-            html! { "Was von Microsoft zurückkam, gehört zu keiner Anmeldung, die dieser Browser begonnen hat." },
+            html! { "Die Antwort von Microsoft gehört zu keiner Anmeldung, die in diesem Browser begonnen hat." },
             html! {
                 (open_link(partner))
                 p.soft { "Folgen Sie keinen Anmeldelinks, die jemand anderes begonnen hat." }
@@ -362,7 +363,7 @@ const REFUSED: Refused = Refused {
                 "Azure ist in dieser Organisation nicht eingerichtet. Prüfen Sie, ob Sie sich bei der Organisation mit den Abonnements anmelden."
             }
             SignInAdvice::Wait => {
-                "Microsoft wurde zu oft gefragt. Warten Sie einige Minuten, und melden Sie sich dann noch einmal an."
+                "Microsoft hat in kurzer Zeit zu viele Anmeldungen gesehen. Warten Sie einige Minuten, und melden Sie sich dann noch einmal an."
             }
             SignInAdvice::Again => "Melden Sie sich noch einmal an. Geschieht es wieder, nennen Sie uns die Referenz.",
         };
@@ -375,7 +376,7 @@ const REFUSED: Refused = Refused {
     personal_account: || {
         Told::new(
             "Ein persönliches Konto ist hier nicht möglich",
-            html! { "Sie haben sich mit einem persönlichen Microsoft-Konto angemeldet. Abonnements erteilt eine Organisation." },
+            html! { "Sie haben sich mit einem persönlichen Microsoft-Konto angemeldet. Zugriff erteilt hier nur eine Organisation." },
             html! { p { "Melden Sie sich mit Ihrem Geschäfts-, Schul- oder Unikonto an." } },
         )
     },
@@ -388,8 +389,8 @@ const REFUSED: Refused = Refused {
     },
     id_token: || {
         Told::new(
-            "Der Anmeldung war nicht zu trauen",
-            html! { "Was die Anmeldung von Microsoft gesendet hat, hat unsere Prüfungen nicht bestanden; deshalb ging es nicht weiter." },
+            "Die Anmeldung ist nicht vertrauenswürdig",
+            html! { "Die Antwort von Microsoft hat unsere Prüfungen nicht bestanden; deshalb ging es nicht weiter." },
             html! {
                 p { "Melden Sie sich noch einmal an. Geschieht es wieder, prüfen Sie die Uhr Ihres Computers und nennen Sie uns die "
                     "Referenz." }
@@ -398,9 +399,9 @@ const REFUSED: Refused = Refused {
     },
     no_subscriptions: |some_unusable, foreign| {
         Told::new(
-            "Es gibt kein Abonnement zu erteilen",
+            "Kein Abonnement steht zur Auswahl",
             html! {
-                @if some_unusable { "Keines der Abonnements, die Sie sehen, ist jetzt nutzbar." }
+                @if some_unusable { "Keines der Abonnements, die Sie sehen, ist derzeit nutzbar." }
                 @else { "Mit diesem Konto sehen Sie kein Azure-Abonnement dieser Organisation." }
             },
             html! {
@@ -408,8 +409,9 @@ const REFUSED: Refused = Refused {
                     "Rolle erst aktiviert werden (Privileged Identity Management), aktivieren Sie sie und melden Sie sich noch "
                     "einmal an." }
                 @if foreign > 0 {
-                    p { "Sie sehen außerdem " (foreign) @if foreign == 1 { " Abonnement" } @else { " Abonnements" }
-                        " anderer Organisationen; dafür melden Sie sich bei der jeweiligen Organisation an." }
+                    p { "Sie sehen außerdem " (foreign)
+                        @if foreign == 1 { " Abonnement einer anderen Organisation" } @else { " Abonnements anderer Organisationen" }
+                        "; dafür melden Sie sich bei der jeweiligen Organisation an." }
                 }
             },
         )
@@ -436,8 +438,8 @@ const REFUSED: Refused = Refused {
     group_not_invited: |partner| {
         Told::new(
             "Ihre Einladung gilt für einzelne Abonnements",
-            html! { "Die Einladung nennt die Abonnements, für die sie gilt; eine Verwaltungsgruppe kann damit nicht erteilt werden." },
-            html! { p { "Gehen Sie zurück und wählen Sie Abonnements aus, oder bitten Sie " (partner) " um eine Einladung ohne Abonnements." } },
+            html! { "Die Einladung nennt die Abonnements, für die sie gilt; für eine Verwaltungsgruppe lässt sich damit nichts erteilen." },
+            html! { p { "Gehen Sie zurück und wählen Sie Abonnements aus, oder bitten Sie " (partner) " um eine Einladung, die nicht auf Abonnements beschränkt ist." } },
         )
     },
     no_partner_principal: |partner| {
@@ -457,7 +459,7 @@ const REFUSED: Refused = Refused {
     bad_form: |partner| {
         Told::new(
             "Das Formular ist nicht lesbar",
-            html! { "Das gesendete Formular ist nicht das unserer Seite." },
+            html! { "Das gesendete Formular entspricht nicht dem unserer Seite." },
             open_link(partner),
         )
     },
@@ -477,22 +479,22 @@ const REFUSED: Refused = Refused {
     },
     spreading: || {
         Told::new(
-            "Microsoft richtet noch ein",
+            "Microsoft richtet die Anwendung noch ein",
             html! { "Die Anwendung ist neu in Ihrer Organisation, und Microsoft Entra kennt sie noch nicht auf jedem Server." },
-            html! { p { "Warten Sie zwei Minuten und melden Sie sich dann noch einmal an. Ihre Zustimmung gilt." } },
+            html! { p { "Warten Sie zwei Minuten und melden Sie sich dann noch einmal an. Ihre Zustimmung bleibt gültig." } },
         )
     },
     busy: || {
         Told::new(
             "Azure ist überlastet",
-            html! { "Azure hat uns gebeten, langsamer zu machen." },
+            html! { "Azure nimmt gerade nicht mehr Anfragen von uns an." },
             html! { p { "Warten Sie einige Minuten und melden Sie sich dann noch einmal an." } },
         )
     },
     azure: || {
         Told::new(
             "Azure hat nicht richtig geantwortet",
-            html! { "Azure war nicht erreichbar oder gab eine Antwort, mit der wir nichts anfangen können." },
+            html! { "Azure war nicht erreichbar, oder die Antwort war nicht zu verwenden." },
             html! {
                 p { "Warten Sie einige Minuten und melden Sie sich dann noch einmal an. Den Zustand bei Microsoft zeigt "
                     code { "azure.status.microsoft" } "." }
@@ -502,7 +504,7 @@ const REFUSED: Refused = Refused {
     ours: |partner| {
         Told::new(
             "Bei uns stimmt etwas nicht",
-            html! { "Wir konnten diesen Schritt nicht beenden. Es liegt nicht an Ihnen, und es ist vermerkt." },
+            html! { "Wir konnten diesen Schritt nicht beenden. Es liegt nicht an Ihnen, und der Fehler ist protokolliert." },
             html! {
                 p { "Versuchen Sie es später noch einmal, oder nennen Sie " (partner) " die Referenz unten. Eine schon zugewiesene "
                     "Rolle wird beim nächsten Mal übernommen; nichts wird verdoppelt." }
@@ -520,13 +522,13 @@ const REFUSED: Refused = Refused {
         Told::new(
             "Das Formular ist zu groß",
             html! { "Das gesendete Formular hat mehr als 64 KiB." },
-            html! { p { "Wählen Sie weniger Abonnements auf einmal; für die anderen können Sie wiederkommen." } },
+            html! { p { "Wählen Sie weniger Abonnements auf einmal aus; für die anderen können Sie wiederkommen." } },
         )
     },
     not_found: |partner| {
         Told::new(
-            "Unter dieser Adresse ist nichts",
-            html! { "Die Adresse ist keine unserer Seiten." },
+            "Diese Seite gibt es nicht",
+            html! { "Unter dieser Adresse finden Sie keine unserer Seiten." },
             open_link(partner),
         )
     },

@@ -17,6 +17,8 @@ pub(in crate::pages) struct Visit {
     pub tiers: &'static str,
     pub tier: fn(AccessTier) -> &'static str,
     pub granted: &'static str,
+    /// Agreed to, but an administrator has not done his part yet.
+    pub agreed: &'static str,
     pub not_granted: &'static str,
     pub admin_must: &'static str,
     pub grants: &'static str,
@@ -40,6 +42,7 @@ pub(in crate::pages) struct Visit {
     pub leave_button: &'static str,
     pub or_close: &'static str,
     pub left_title: &'static str,
+    pub left_nothing: &'static str,
     /// Partner, how many were removed, how many were not.
     pub left: fn(&str, usize, usize) -> String,
     /// Partner.
@@ -69,10 +72,11 @@ pub(super) const ENGLISH: Visit = Visit {
         AccessTier::TenantEvents => "Events about your organisation itself",
     },
     granted: "Granted",
+    agreed: "Chosen, role not seen yet",
     not_granted: "Not granted",
     admin_must: "An administrator of your organisation has to assign a role of the directory for this:",
     grants: "Role assignments",
-    by: |who, when| format!("by {who}, {when} UTC;"),
+    by: |who, when| format!("by {who}, {when} UTC"),
     covered: "Covered by a wider scope",
     take_back_here: "Take it back here",
     or_commands: "Or with the Azure CLI, one line for each role assignment:",
@@ -88,7 +92,7 @@ pub(super) const ENGLISH: Visit = Visit {
     subscriptions: "Subscriptions",
     no_assignment: "No role assignment is left here.",
     incomplete: "Azure did not say everything. If something is missing here, sign in again later.",
-    history: "What is known already",
+    history: "What is recorded already",
     erase: |partner| {
         format!(
             "Also erase what {partner} has recorded about the health of these subscriptions. This cannot be undone."
@@ -96,9 +100,13 @@ pub(super) const ENGLISH: Visit = Visit {
     },
     leave_button: "Remove the role assignments",
     or_close: "or close this page to leave everything as it is",
-    left_title: "Taking back",
-    left: |partner, gone, missing| match missing {
-        0 => format!(
+    left_title: "What was taken back",
+    left_nothing: "Nothing was taken back",
+    left: |partner, gone, missing| match (gone, missing) {
+        (1, 0) => {
+            format!("Done. {partner} can no longer read one of your subscriptions. Your own sign-in has been dropped.")
+        }
+        (_, 0) => format!(
             "Done. {partner} can no longer read {gone} of your subscriptions. Your own sign-in has been dropped."
         ),
         _ => format!("{gone} removed, {missing} not removed. Your own sign-in has been dropped."),
@@ -121,8 +129,8 @@ pub(super) const ENGLISH: Visit = Visit {
 
 /// German.
 pub(super) const GERMAN: Visit = Visit {
-    signed_in: |person, tenant| html! { "Sie sind angemeldet als " strong { (person) } " in der Organisation " span.id { (tenant) } "." },
-    receipt_title: "Was Ihre Organisation erlaubt hat",
+    signed_in: |person, tenant| html! { "Sie sind als " strong { (person) } " bei der Organisation " span.id { (tenant) } " angemeldet." },
+    receipt_title: "Was Ihre Organisation erteilt hat",
     application: "Anwendung",
     service_principal: "Dienstprinzipal",
     since: "Seit",
@@ -130,30 +138,31 @@ pub(super) const GERMAN: Visit = Visit {
     tiers: "Wofür es dient",
     tier: |tier| match tier {
         AccessTier::Base => "Service-Health-Ereignisse und die Verfügbarkeit von Ressourcen",
-        AccessTier::SecurityAdvisories => "Der volle Text von Sicherheitshinweisen",
+        AccessTier::SecurityAdvisories => "Der vollständige Text von Sicherheitshinweisen",
         AccessTier::TenantEvents => "Ereignisse Ihrer Organisation selbst",
     },
-    granted: "Erlaubt",
-    not_granted: "Nicht erlaubt",
-    admin_must: "Dafür muss ein Administrator Ihrer Organisation eine Rolle des Verzeichnisses zuweisen:",
+    granted: "Erteilt",
+    agreed: "Gewählt, Rolle noch nicht gesehen",
+    not_granted: "Nicht erteilt",
+    admin_must: "Dafür muss die Administration Ihrer Organisation eine Verzeichnisrolle zuweisen:",
     grants: "Rollenzuweisungen",
-    by: |who, when| format!("von {who}, {when} UTC;"),
-    covered: "Durch einen weiteren Bereich abgedeckt",
+    by: |who, when| format!("von {who}, {when} Uhr UTC"),
+    covered: "Durch einen übergeordneten Bereich abgedeckt",
     take_back_here: "Hier zurücknehmen",
     or_commands: "Oder mit der Azure CLI, eine Zeile für jede Rollenzuweisung:",
-    or_application: "Oder aller Zugriff auf einmal, indem die Anwendung aus Ihrer Organisation entfernt wird:",
-    leave_title: |partner| format!("Zurücknehmen, was {partner} lesen darf"),
+    or_application: "Oder beenden Sie jeden Zugriff auf einmal, indem Sie die Anwendung aus Ihrer Organisation entfernen:",
+    leave_title: |partner| format!("{partner} den Zugriff entziehen"),
     leave_what: |partner| {
         format!(
-            "Die Rollenzuweisungen der Anwendung von {partner} auf den angekreuzten Abonnements werden entfernt, mit Ihren eigenen \
+            "Die Rollenzuweisungen der Anwendung von {partner} für die ausgewählten Abonnements werden entfernt, mit Ihren eigenen \
              Rechten und Ihrer jetzigen Anmeldung. {partner} liest dort dann nichts mehr."
         )
     },
-    nothing_held: "Auf den Abonnements, die Sie sehen, hat die Anwendung keine Rolle. Es gibt nichts zurückzunehmen.",
+    nothing_held: "Für die Abonnements, die Sie sehen, hat die Anwendung keine Rolle. Es gibt nichts zurückzunehmen.",
     subscriptions: "Abonnements",
-    no_assignment: "Hier ist keine Rollenzuweisung mehr.",
-    incomplete: "Azure hat nicht alles genannt. Wenn hier etwas fehlt, melden Sie sich später noch einmal an.",
-    history: "Was schon bekannt ist",
+    no_assignment: "Hier gibt es keine Rollenzuweisung mehr.",
+    incomplete: "Azure hat nicht alles geliefert. Wenn hier etwas fehlt, melden Sie sich später noch einmal an.",
+    history: "Bisherige Aufzeichnungen",
     erase: |partner| {
         format!(
             "Auch löschen, was {partner} über den Zustand dieser Abonnements aufgezeichnet hat. Das lässt sich nicht rückgängig machen."
@@ -161,9 +170,13 @@ pub(super) const GERMAN: Visit = Visit {
     },
     leave_button: "Rollenzuweisungen entfernen",
     or_close: "oder diese Seite schließen und alles lassen, wie es ist",
-    left_title: "Zurücknehmen",
-    left: |partner, gone, missing| match missing {
-        0 => format!(
+    left_title: "Was zurückgenommen wurde",
+    left_nothing: "Es wurde nichts zurückgenommen",
+    left: |partner, gone, missing| match (gone, missing) {
+        (1, 0) => format!(
+            "Erledigt. {partner} kann eines Ihrer Abonnements nicht mehr lesen. Ihre eigene Anmeldung wurde verworfen."
+        ),
+        (_, 0) => format!(
             "Erledigt. {partner} kann {gone} Ihrer Abonnements nicht mehr lesen. Ihre eigene Anmeldung wurde verworfen."
         ),
         _ => format!("{gone} entfernt, {missing} nicht entfernt. Ihre eigene Anmeldung wurde verworfen."),
@@ -171,14 +184,14 @@ pub(super) const GERMAN: Visit = Visit {
     erased: |partner| format!("Was {partner} darüber aufgezeichnet hatte, wurde gelöscht."),
     removed: "Entfernt",
     not_removed: "Nicht entfernt",
-    no_right: "Sie dürfen hier keine Rollenzuweisungen entfernen. Wer es darf, etwa ein Besitzer, kann sich mit demselben Link anmelden oder ausführen:",
-    second_factor: "Azure verlangt mehrstufige Authentifizierung, bevor Rollen entfernt werden dürfen. Melden Sie sich damit an, oder führen Sie aus:",
-    refused: "Azure hat es abgelehnt. Versuchen Sie es später noch einmal, oder führen Sie aus:",
-    application_stays: "Die Anwendung selbst bleibt unter Unternehmensanwendungen aufgeführt, bis ein Administrator sie dort löscht; ohne Rolle liest sie nichts.",
+    no_right: "Sie dürfen hier keine Rollenzuweisungen entfernen. Wer es darf, etwa ein Besitzer, kann sich mit demselben Link anmelden oder dies ausführen:",
+    second_factor: "Azure verlangt eine mehrstufige Authentifizierung, bevor Rollen entfernt werden dürfen. Melden Sie sich damit an, oder führen Sie dies aus:",
+    refused: "Azure hat es abgelehnt. Versuchen Sie es später noch einmal, oder führen Sie dies aus:",
+    application_stays: "Die Anwendung selbst bleibt unter Unternehmensanwendungen aufgeführt, bis die Administration sie dort löscht; ohne Rolle liest sie nichts.",
     not_a_customer: |partner| {
         Told::new(
             "Ihre Organisation ist nicht verbunden",
-            html! { "Die Organisation, bei der Sie sich angemeldet haben, hat hier nichts erlaubt." },
+            html! { "Die Organisation, bei der Sie sich angemeldet haben, hat hier nichts erteilt." },
             html! { p { "Wenn Sie anderes erwartet haben, melden Sie sich mit einem Konto der Organisation an, der die Abonnements gehören, oder fragen Sie " (partner) "." } },
         )
     },

@@ -104,6 +104,8 @@ pub(in crate::pages) struct List {
     /// The management group.
     pub group_granted: With<String>,
     pub group_refused: With<String>,
+    /// Partner, management group.
+    pub group_title: fn(&str, &str) -> String,
     pub group_empty: &'static str,
     pub unregistered: &'static str,
     pub tier_made: fn(AccessTier) -> String,
@@ -211,7 +213,7 @@ pub(super) const ENGLISH: Ways = Ways {
         },
         partner_tenant: "To the organisation",
         principal: "Service principal there",
-        role: "Roles: Reader, and the right to end this delegation",
+        role: "Reader, and the right to end this delegation",
         steps: || {
             html! {
                 p { "An Owner of the subscription (no guest) downloads the template and deploys it, once per subscription:" }
@@ -260,6 +262,7 @@ pub(super) const ENGLISH: Ways = Ways {
         no_right_here: "You may not assign roles on some of them. Somebody who may can run:",
         group_granted: |group| format!("Reader was granted on the management group {group}."),
         group_refused: |group| format!("Nothing was granted on the management group {group}:"),
+        group_title: |partner, group| format!("Done: {partner} may now read the management group {group}"),
         group_empty: "Azure names no subscription below it yet. What comes later is found by itself.",
         unregistered: "This subscription has not registered Azure's provider of health data, so there is nothing to read. An owner \
                        registers it with:",
@@ -267,7 +270,7 @@ pub(super) const ENGLISH: Ways = Ways {
         tier_not_made: |tier| format!("Not granted: {}.", (ENGLISH.list.tier)(tier).0),
     },
     mail: Mail {
-        link: "Write a mail to your administrator",
+        link: "Write an email to your administrator",
         subject: |partner| format!("Please grant {partner} read access to our Azure health"),
         body: |partner, link, lines| {
             format!(
@@ -308,14 +311,14 @@ pub(super) const GERMAN: Ways = Ways {
             "Sie lassen niemanden in Ihrem Namen handeln: Sie führen die Befehle selbst aus oder stellen die Vorlage bereit, und \
              {partner} findet, was lesbar ist."
         ),
-        link: "Befehle und Vorlage zeigen",
+        link: "Befehle und Vorlage anzeigen",
     },
     lighthouse: |partner| Way {
         name: "Azure Lighthouse",
         what: format!(
             "Sie delegieren Abonnements an die Organisation von {partner}. In Ihrer wird keine Anwendung angelegt."
         ),
-        link: "Delegierung zeigen",
+        link: "Delegierung anzeigen",
     },
     others: "Andere Wege, sich zu verbinden",
     consented: Consented {
@@ -327,7 +330,7 @@ pub(super) const GERMAN: Ways = Ways {
                 "Microsoft meldet, dass der Anwendung zugestimmt wurde. Lesen darf sie noch nichts."
             }
         },
-        no_role: "Als Nächstes gibt ihr jemand, der in Azure Rollen zuweisen darf, die Rolle Leser: durch Anmelden oder mit der \
+        no_role: "Als Nächstes erteilt ihr jemand, der in Azure Rollen zuweisen darf, die Rolle Leser: durch Anmelden oder mit der \
                   Befehlszeile.",
         sign_in: "Anmelden und Abonnements auswählen",
         manual: "Stattdessen Befehlszeile oder Vorlage verwenden",
@@ -348,7 +351,7 @@ pub(super) const GERMAN: Ways = Ways {
         has_principal: |id| html! { p { "Sie ist da: Dienstprinzipal " code { (id) } "." } },
         step_role: "2. Die Rolle Leser",
         which: "Abonnement-IDs, durch Leerzeichen getrennt",
-        show: "Befehle zeigen",
+        show: "Befehle anzeigen",
         or_template: "Oder eine Vorlage im Abonnement bereitstellen:",
         arm: "Vorlage für Azure Resource Manager (JSON)",
         bicep: "Vorlage als Bicep",
@@ -363,7 +366,7 @@ pub(super) const GERMAN: Ways = Ways {
                            Minuten; prüfen Sie dann noch einmal.",
         until: |time| {
             format!(
-                "Diese Seite dient bis {time} Uhr UTC. Danach öffnen Sie Ihren Link noch einmal; was Sie getan haben, bleibt."
+                "Diese Seite gilt bis {time} Uhr UTC. Danach öffnen Sie Ihren Link noch einmal; was Sie getan haben, bleibt."
             )
         },
     },
@@ -377,7 +380,7 @@ pub(super) const GERMAN: Ways = Ways {
         },
         partner_tenant: "An die Organisation",
         principal: "Dienstprinzipal dort",
-        role: "Rollen: Leser, und das Recht, diese Delegierung zu beenden",
+        role: "Leser und das Recht, diese Delegierung zu beenden",
         steps: || {
             html! {
                 p { "Ein Besitzer (Owner) des Abonnements, der kein Gast ist, lädt die Vorlage herunter und stellt sie je Abonnement einmal bereit:" }
@@ -409,11 +412,11 @@ pub(super) const GERMAN: Ways = Ways {
             }
             AccessTier::SecurityAdvisories => (
                 "Sicherheitshinweise im Wortlaut",
-                "Azure enthält Lesern die Einzelheiten von Sicherheitshinweisen vor. Die Rolle Service Health Security Reader zeigt sie.",
+                "Azure zeigt Lesern die Einzelheiten von Sicherheitshinweisen nicht; die Rolle Service Health Security Reader macht sie sichtbar.",
             ),
             AccessTier::TenantEvents => (
                 "Ereignisse der Organisation selbst",
-                "Ereignisse, die Ihr ganzes Verzeichnis betreffen. Die Administration muss der Anwendung eine Verzeichnisrolle geben.",
+                "Ereignisse, die Ihr ganzes Verzeichnis betreffen. Die Administration muss der Anwendung eine Verzeichnisrolle zuweisen.",
             ),
         },
         group: "Stattdessen für eine Verwaltungsgruppe erteilen",
@@ -423,19 +426,20 @@ pub(super) const GERMAN: Ways = Ways {
         no_group: "Keine: für die ausgewählten Abonnements erteilen",
         group_other: "Oder die ID einer anderen",
         elsewhere: "Ihre anderen Organisationen",
-        elsewhere_what: "Hier können nur Abonnements der Organisation erteilt werden, bei der Sie angemeldet sind. Für eine andere \
+        elsewhere_what: "Hier lässt sich nur für Abonnements der Organisation erteilen, bei der Sie angemeldet sind. Für eine andere \
                          melden Sie sich dort an:",
         no_right_here: "Für einige dürfen Sie keine Rollen zuweisen. Wer es darf, kann dies ausführen:",
         group_granted: |group| format!("Die Rolle Leser wurde für die Verwaltungsgruppe {group} erteilt."),
         group_refused: |group| format!("Für die Verwaltungsgruppe {group} wurde nichts erteilt:"),
+        group_title: |partner, group| format!("Fertig: {partner} darf jetzt die Verwaltungsgruppe {group} lesen"),
         group_empty: "Azure nennt darunter noch kein Abonnement. Was später kommt, wird von selbst gefunden.",
-        unregistered: "Dieses Abonnement hat den Azure-Anbieter der Zustandsdaten nicht registriert; es gibt also nichts zu lesen. Ein \
+        unregistered: "Dieses Abonnement hat den Ressourcenanbieter für Zustandsdaten nicht registriert; es gibt also nichts zu lesen. Ein \
                        Besitzer registriert ihn so:",
         tier_made: |tier| format!("Auch erteilt: {}.", (GERMAN.list.tier)(tier).0),
         tier_not_made: |tier| format!("Nicht erteilt: {}.", (GERMAN.list.tier)(tier).0),
     },
     mail: Mail {
-        link: "Mail an die Administration schreiben",
+        link: "E-Mail an die Administration schreiben",
         subject: |partner| format!("Bitte {partner} lesenden Zugriff auf unseren Azure-Zustand erteilen"),
         body: |partner, link, lines| {
             format!(
