@@ -32,7 +32,7 @@ param clientSecret string = ''
 @secure()
 param sessionKey string
 
-@description('What browsers see. Empty: the address that Azure gives the app. Its /api/consent/callback must be a redirect URI of the application.')
+@description('What browsers see. Empty: the address that Azure gives the app. Its /api/consent/callback and /api/consent/admin-callback must be redirect URIs of the application.')
 param publicBaseUrl string = ''
 
 @description('The partner, as customers see it on the consent pages.')
@@ -222,4 +222,7 @@ output functionAppName string = app.name
 output identityPrincipalId string = identity.properties.principalId
 
 @description('To be registered with the application.')
-output redirectUri string = '${empty(publicBaseUrl) ? 'https://${appName}.azurewebsites.net' : publicBaseUrl}/api/consent/callback'
+output redirectUris array = [
+  '${empty(publicBaseUrl) ? 'https://${appName}.azurewebsites.net' : publicBaseUrl}/api/consent/callback'
+  '${empty(publicBaseUrl) ? 'https://${appName}.azurewebsites.net' : publicBaseUrl}/api/consent/admin-callback'
+]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::callback::CHOOSE;
-use super::grant::{Action, GrantForm};
+use super::form::{Action, GrantForm};
 use super::session::{Choosing, Elsewhere, Entry, Group, Offer, Phase, Standing};
 use super::{Error, Failure, sealed};
 use crate::app::App;

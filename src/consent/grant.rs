@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use futures_util::StreamExt as _;
-use secrecy::{ExposeSecret as _, SecretString};
 
-use super::choose::{self, Shown};
-use super::session::{Choosing, Chosen, Offer, Phase, Sealed};
+use super::form::GrantForm;
+use super::refusal::GrantRefusal;
+use super::session::{Choosing, Chosen, Offer, Phase};
 use super::start::{Again, Wanted, sign_in};
-use super::{Error, Failure, Onward, invite, record, sealed, verify};
+use super::{Error, Failure, Onward, choose, invite, record, sealed, verify};
 use crate::app::App;
 use crate::azure::{self, AccessToken, Assigned, Authority, READER, Reach, ReaderGrant, SECURITY_READER};
 use crate::model::{
@@ -26,103 +25,6 @@ const ASSIGNMENTS: usize = 4;
 /// stay below what gateways allow one request (API Gateway: 29 s).
 const ASSIGN_PATIENCE: Duration = Duration::from_secs(15);
 const PROOF_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The most fields of a form that are read.
-const MOST_FIELDS: usize = 2_000;
-
-/// The form of a page.
-#[derive(Debug)]
-pub struct GrantForm {
-    /// What the person wants.
-    pub action: Action,
-    csrf: SecretString,
-    /// What of the list the form shows.
-    pub(super) shown: Shown,
-    /// What to search for next.
-    pub(super) search: String,
-    pub(super) subscriptions: BTreeSet<SubscriptionId>,
-    /// The management group to grant on instead.
-    pub(super) group: Option<ManagementGroupId>,
-    pub(super) tiers: BTreeSet<AccessTier>,
-}
-
-/// What a form is sent for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// To grant what is chosen.
-    Grant,
-    /// To search.
-    Search,
-    /// To tick everything that matches the search.
-    TickAll,
-    /// To untick everything that matches the search.
-    TickNone,
-    /// To show this page, from 0.
-    Page(usize),
-    /// To verify what was granted without us.
-    Verify,
-}
-
-impl Action {
-    fn of_word(word: &str) -> Option<Self> {
-        match word {
-            "grant" => Some(Self::Grant),
-            "search" => Some(Self::Search),
-            "all" => Some(Self::TickAll),
-            "none" => Some(Self::TickNone),
-            "verify" => Some(Self::Verify),
-            other => Some(Self::Page(other.strip_prefix("page:")?.parse::<usize>().ok()?.clamp(1, 10_000) - 1)),
-        }
-    }
-}
-
-impl GrantForm {
-    /// Reads the body of the form.
-    ///
-    /// # Errors
-    /// [`Error::Csrf`] without its token, [`Error::NotOffered`] for what is no subscription or management group id,
-    /// [`Error::BadForm`].
-    pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let (mut csrf, mut subscriptions, mut tiers) = (None, BTreeSet::new(), BTreeSet::new());
-        let (mut action, mut search, mut group) = (None, String::new(), None);
-        let (mut shown_search, mut shown_page) = (String::new(), None);
-        for (index, (name, value)) in url::form_urlencoded::parse(body).enumerate() {
-            if index >= MOST_FIELDS {
-                return Err(Error::BadForm);
-            }
-            match name.as_ref() {
-                "csrf" if csrf.is_some() => return Err(Error::BadForm),
-                "csrf" => csrf = Some(SecretString::from(value.as_ref())),
-                "subscription" => {
-                    subscriptions.insert(value.parse().map_err(|_| Error::NotOffered)?);
-                }
-                "tier" => {
-                    tiers.insert(AccessTier::of_word(&value).ok_or(Error::BadForm)?);
-                }
-                "action" if action.is_some() => return Err(Error::BadForm),
-                "action" => action = Some(Action::of_word(&value).ok_or(Error::BadForm)?),
-                // The list of groups and the field for another one; the field wins.
-                "group" | "otherGroup" if !value.trim().is_empty() => {
-                    group = Some(value.trim().parse().map_err(|_| Error::NotOffered)?);
-                }
-                "q" => search = value.trim().chars().take(100).collect(),
-                "shownSearch" => shown_search = value.into_owned(),
-                "shownPage" => shown_page = Some(value.into_owned()),
-                _ => {}
-            }
-        }
-        tiers.remove(&AccessTier::Base);
-        let shown = Shown::of(Some(&shown_search), shown_page.as_deref());
-        let action = action.unwrap_or(Action::Grant);
-        Ok(Self { action, csrf: csrf.ok_or(Error::Csrf)?, shown, search, subscriptions, group, tiers })
-    }
-
-    /// That the form was sent by the session's own page.
-    pub(super) fn is_from(&self, csrf: &Sealed) -> Result<(), Error> {
-        let sent = self.csrf.expose_secret().as_bytes();
-        verify_slices_are_equal(csrf.0.as_bytes(), sent).map_err(|_| Error::Csrf)
-    }
-}
 
 /// What came of a grant.
 #[derive(Debug)]
@@ -185,91 +87,6 @@ pub struct TierGrant {
     pub role_assignment_id: String,
     /// True when it stood before.
     pub adopted: bool,
-}
-
-/// Why a grant was not made, by what the person can do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GrantRefusal {
-    /// The person may not assign roles.
-    NoRight,
-    /// Azure wants a second factor for changes; with the claims to sign in with, where it gives them.
-    SecondFactor {
-        /// The claims, as JSON.
-        claims: Option<String>,
-    },
-    /// Azure wants a second factor, and the person has signed in for it already: he has none.
-    SecondFactorMissing,
-    /// The person may assign roles under conditions that this one does not meet.
-    Condition,
-    /// A deny assignment forbids it.
-    Denied,
-    /// A policy of the customer forbids it.
-    Policy {
-        /// The names of the policies; foreign text.
-        names: Vec<String>,
-    },
-    /// Azure's directory does not know our service principal yet.
-    PrincipalUnknown,
-    /// The subscription has as many role assignments as Azure allows.
-    LimitReached,
-    /// The subscription is disabled.
-    Disabled,
-    /// A lock forbids changes.
-    Locked,
-    /// The subscription is gone, or of another tenant since a moment ago.
-    Gone,
-    /// Azure does not take the person's sign-in any more.
-    SignInEnded,
-    /// Azure asked to slow down, or failed.
-    Unavailable,
-    /// Anything else, by Azure's code.
-    Other {
-        /// Azure's code.
-        code: String,
-    },
-}
-
-impl GrantRefusal {
-    /// What a failed assignment means. Pure.
-    pub(super) fn of(error: &azure::Error) -> Self {
-        let any = |codes: &[&str]| codes.iter().any(|code| error.has_code(code));
-        let Some(refusal) = error.refusal() else {
-            return Self::Unavailable;
-        };
-        let claims = refusal.claims_challenge();
-        // The same codes are used for refusals of regions, capacity and other policies: the message tells, for wording only.
-        let about_factor = refusal.mentions(&["must use MFA", "MFAforAzure", "multi-factor", "multifactor"]);
-        let disallowed = any(&["RequestDisallowedByAzure", "RequestDisallowedByPolicy"]);
-        if claims.is_some() || any(&["insufficient_claims"]) || (disallowed && about_factor) {
-            Self::SecondFactor { claims }
-        } else if any(&["RequestDisallowedByPolicy"]) {
-            Self::Policy { names: refusal.policies.clone() }
-        } else if any(&["PrincipalNotFound"]) {
-            Self::PrincipalUnknown
-        } else if any(&["RoleAssignmentLimitExceeded"]) {
-            Self::LimitReached
-        } else if any(&["ReadOnlyDisabledSubscription"]) {
-            Self::Disabled
-        } else if any(&["ScopeLocked"]) {
-            Self::Locked
-        } else if any(&["SubscriptionNotFound", "InvalidSubscriptionId", "InvalidAuthenticationTokenTenant"]) {
-            Self::Gone
-        } else if any(&["DenyAssignmentAuthorizationFailed"]) || refusal.mentions(&["deny assignment"]) {
-            Self::Denied
-        } else if any(&["AuthorizationFailed"]) && refusal.mentions(&["condition is not"]) {
-            Self::Condition
-        } else if any(&["AuthorizationFailed"]) {
-            Self::NoRight
-        } else if disallowed {
-            Self::Other { code: refusal.code.clone() }
-        } else if refusal.status == 401 {
-            Self::SignInEnded
-        } else if refusal.status == 403 {
-            Self::NoRight
-        } else {
-            Self::Other { code: refusal.code.clone() }
-        }
-    }
 }
 
 /// Grants Reader on what was chosen, to our service principal, in the person's name; then forgets his token.
@@ -576,48 +393,4 @@ async fn step_up(app: &App, choosing: &Choosing, granted: &Granted) -> Result<Op
     let again = Again { chosen, claims: claims.as_deref(), login_hint: &choosing.person_user_name };
     let wanted = Wanted { entry: choosing.entry.clone(), reach: Reach::ResourceManager, again: Some(again) };
     sign_in(app, Authority::Tenant(choosing.tenant), wanted).await.map(Some)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::azure::Refusal;
-
-    #[test]
-    fn each_refusal_of_azure_has_its_own_meaning() {
-        let refused = |status, code: &str, challenge: Option<&str>| {
-            let refusal = Refusal {
-                status,
-                code: code.to_owned(),
-                challenge: challenge.map(str::to_owned),
-                ..Refusal::default()
-            };
-            GrantRefusal::of(&azure::Error::Refused(Box::new(refusal)))
-        };
-        assert_eq!(refused(403, "AuthorizationFailed", None), GrantRefusal::NoRight);
-        assert_eq!(refused(403, "RequestDisallowedByPolicy", None), GrantRefusal::Policy { names: Vec::new() });
-        assert_eq!(refused(400, "PrincipalNotFound", None), GrantRefusal::PrincipalUnknown);
-        assert_eq!(refused(400, "RoleAssignmentLimitExceeded", None), GrantRefusal::LimitReached);
-        assert_eq!(refused(409, "ScopeLocked", None), GrantRefusal::Locked);
-        // Without claims and without a word of a second factor it is about a region or the like.
-        let other = GrantRefusal::Other { code: "RequestDisallowedByAzure".to_owned() };
-        assert_eq!(refused(403, "RequestDisallowedByAzure", None), other);
-        assert_eq!(refused(401, "ExpiredAuthenticationToken", None), GrantRefusal::SignInEnded);
-        // {"access_token":{}}
-        let challenge = r#"Bearer error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
-        let claims = Some(r#"{"access_token":{}}"#.to_owned());
-        assert_eq!(refused(401, "", Some(challenge)), GrantRefusal::SecondFactor { claims });
-        assert_eq!(GrantRefusal::of(&azure::Error::Throttled { retry_after: None }), GrantRefusal::Unavailable);
-    }
-
-    #[test]
-    fn a_form_is_read_strictly() {
-        assert!(matches!(GrantForm::parse(b"subscription=x&csrf=y"), Err(Error::NotOffered)));
-        assert!(matches!(GrantForm::parse(b""), Err(Error::Csrf)));
-        assert!(matches!(GrantForm::parse(b"csrf=a&csrf=b"), Err(Error::BadForm)));
-        assert!(matches!(GrantForm::parse(b"csrf=a&action=x"), Err(Error::BadForm)));
-        assert!(matches!(GrantForm::parse(b"csrf=a&group=a%2Fb"), Err(Error::NotOffered)));
-        let form = GrantForm::parse(b"csrf=a&action=page%3A3&group=&otherGroup=root").expect("a form");
-        assert_eq!((form.action, form.group.map(String::from).as_deref()), (Action::Page(2), Some("root")));
-    }
 }

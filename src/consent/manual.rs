@@ -8,7 +8,8 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use secrecy::SecretString;
 
-use super::grant::{Access, GrantForm, Granted, Outcome};
+use super::form::GrantForm;
+use super::grant::{Access, Granted, Outcome};
 use super::session::{Entry, Manual, Phase, Sealed};
 use super::template::{self, Format, Template};
 use super::{Error, Failure, invite, record, sealed, verify};

@@ -163,6 +163,7 @@ fn plain_http_is_for_loopback_only() {
     }
     let settings = read(Door::Standalone, &[("PUBLIC_BASE_URL", "https://contoso.com/health/")]).unwrap();
     assert_eq!(settings.redirect_uri(), "https://contoso.com/health/api/consent/callback");
+    assert_eq!(settings.admin_redirect_uri(), "https://contoso.com/health/api/consent/admin-callback");
     assert!(settings.public_is_https());
 }
 

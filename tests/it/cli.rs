@@ -67,6 +67,15 @@ impl Demo {
     }
 }
 
+impl Drop for Demo {
+    /// A test that fails leaves no demo behind.
+    fn drop(&mut self) {
+        // After an orderly end there is nothing to kill.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 fn run(arguments: &[&str], state: &Path) -> Output {
     let settings = state.join("local.settings.json");
     cli().args(arguments).arg("--settings").arg(settings).output().expect("the command runs")
@@ -107,8 +116,8 @@ fn the_demo_runs_ends_with_ctrl_c_and_goes_on_where_it_was() {
     assert_eq!(run(&["incidents", "--all", "--json"], &state).status.code(), Some(0));
     let doctor = run(&["doctor", "--json"], &state);
     assert_eq!(doctor.status.code(), Some(0), "{}", json(&doctor));
-    let invited = json(&run(&["invite", "Woodgrove", "--json"], &state));
-    assert!(invited["link"].as_str().is_some_and(|link| link.contains("invite=")));
+    invites_are_made_listed_and_withdrawn(&state);
+    a_customer_is_shown_his_receipt_erased_and_connected_again(&state);
 
     assert_eq!(demo.interrupt(), Some(0));
     // Without the sandbox, what was kept is still answered; asking Azure fails and says so.
@@ -119,6 +128,113 @@ fn the_demo_runs_ends_with_ctrl_c_and_goes_on_where_it_was() {
     again.line("onboarded Contoso, known from an earlier run");
     again.line("What happens now");
     assert_eq!(again.interrupt(), Some(0));
+}
+
+/// Runs a command that must be done, and gives its JSON.
+fn answer(arguments: &[&str], state: &Path) -> Value {
+    let output = run(&[arguments, &["--json"]].concat(), state);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    json(&output)
+}
+
+/// Runs a command that is wrong input, and gives what it says.
+fn wrong(arguments: &[&str], state: &Path) -> String {
+    let output = run(arguments, state);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{arguments:?}: {said}");
+    said
+}
+
+fn invites_are_made_listed_and_withdrawn(state: &Path) {
+    let invited = answer(&["invite", "Woodgrove"], state);
+    assert!(invited["link"].as_str().is_some_and(|link| link.contains("invite=")));
+    let id = invited["id"].as_str().expect("an id");
+    let stands = |id: &str| {
+        let listed = answer(&["invites"], state);
+        let row = listed["value"].as_array().expect("invites").iter().find(|row| row["id"] == id).cloned();
+        row.unwrap_or_else(|| panic!("{id} in {listed}"))["state"].clone()
+    };
+    assert_eq!(stands(id), "open");
+    for time in ["once", "twice"] {
+        let withdrawn = run(&["withdraw", id], state);
+        assert_eq!(withdrawn.status.code(), Some(0), "{time}: {}", String::from_utf8_lossy(&withdrawn.stderr));
+        assert_eq!(stands(id), "withdrawn", "{time}");
+    }
+    let table = run(&["invites"], state);
+    assert!(String::from_utf8_lossy(&table.stdout).contains("Woodgrove"));
+
+    let listed = answer(&["invites"], state);
+    let used = listed["value"].as_array().expect("invites").iter().find(|row| row["state"] == "used");
+    let used = used.expect("the demo's customers came in by invite")["id"].as_str().expect("an id");
+    assert!(wrong(&["withdraw", used], state).contains("came in with this invite"));
+    assert_eq!(stands(used), "used");
+    for id in ["nobody-made-this", "../customers"] {
+        assert!(wrong(&["withdraw", id], state).contains("`invites` lists them"));
+    }
+}
+
+fn a_customer_is_shown_his_receipt_erased_and_connected_again(state: &Path) {
+    let customers = || {
+        let listed = json(&run(&["customers", "--json"], state));
+        listed["value"].as_array().expect("customers").clone()
+    };
+    let northwind = customers().into_iter().find(|row| row["displayName"] == "Northwind Traders").expect("onboarded");
+    let tenant = northwind["tenantId"].as_str().expect("an id");
+    let receipt = answer(&["receipt", tenant], state);
+    let grants = receipt["grants"].as_array().expect("grants");
+    assert_eq!((grants.len(), grants[0]["role"].as_str()), (3, Some("Reader")), "{receipt}");
+    let assignment = grants[0]["roleAssignmentId"].as_str().expect("an id");
+    let shown = run(&["receipt", tenant], state);
+    let taken_back = format!("az role assignment delete --ids {assignment}");
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(&taken_back), "{taken_back}");
+
+    // Nobody delegates anything in the demo.
+    for arguments in [&["customers", "discover"][..], &["customers", "discover", "--accept", tenant]] {
+        assert_eq!(answer(arguments, state), serde_json::json!({"value": []}));
+    }
+
+    let erased = run(&["offboard", tenant, "--erase"], state);
+    assert_eq!(erased.status.code(), Some(0), "{}", String::from_utf8_lossy(&erased.stderr));
+    assert!(customers().iter().all(|row| row["tenantId"] != *tenant));
+    let gone = wrong(&["receipt", tenant], state);
+    assert!(gone.contains("is no customer"), "{gone}");
+
+    // His role assignments stand, so he can be connected without our pages.
+    let scope = grants[0]["scope"].as_str().expect("a scope");
+    let subscription = scope.strip_prefix("/subscriptions/").expect("a subscription's");
+    let told = answer(&["customers", "connect", tenant, "--subscription", subscription], state);
+    let principal = told["servicePrincipalId"].as_str().expect("he has consented");
+    let command = told["commands"][0].as_str().expect("a command");
+    assert!(command.contains(scope) && command.contains(principal), "{command}");
+    assert_eq!(told["commands"].as_array().map(Vec::len), Some(1));
+    let verify = ["customers", "connect", tenant, "--subscription", subscription, "--label", "Back again", "--verify"];
+    assert_eq!(answer(&verify, state)["subscriptions"], serde_json::json!([subscription]));
+    assert_eq!(answer(&["poll", tenant], state)["value"][0]["gaps"], 0);
+    let back = customers().into_iter().find(|row| row["tenantId"] == *tenant).expect("connected");
+    assert_eq!(back["displayName"], "Back again");
+
+    let nobody = "00000000-0000-4000-8000-00000000ffff";
+    for arguments in [
+        &["receipt", nobody][..],
+        &["offboard", nobody],
+        &["offboard", nobody, "--erase"],
+        &["poll", nobody],
+        &["customers", "connect", nobody],
+        &["customers", "connect", nobody, "--verify"],
+    ] {
+        assert!(wrong(arguments, state).contains(nobody), "{arguments:?}");
+    }
+    let unreadable = run(&["customers", "connect", tenant, "--subscription", nobody, "--verify"], state);
+    assert_eq!(unreadable.status.code(), Some(1), "what is not granted yet is no wrong input");
+    for arguments in [
+        &["receipt", "contoso"][..],
+        &["offboard", "contoso", "--erase"],
+        &["customers", "connect", "contoso"],
+        &["customers", "connect", tenant, "--subscription", "production"],
+        &["customers", "discover", "--accept", "contoso"],
+    ] {
+        assert!(wrong(arguments, state).contains("invalid value"), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -143,3 +143,25 @@ fn what_is_deployed_has_the_queues_and_timers_of_the_functions() {
     };
     assert!(number("VisibilityTimeout") >= 6 * number("Timeout"), "as AWS advises");
 }
+
+#[test]
+fn both_redirect_uris_are_named_where_somebody_registers_them() {
+    let settings = deployed(
+        Door::Standalone,
+        &BTreeMap::new(),
+        &[
+            ("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000aaaa"),
+            ("AZURE_CLIENT_ID", "00000000-0000-4000-8000-00000000cccc"),
+            ("AZURE_CLIENT_SECRET", "s"),
+            ("PUBLIC_BASE_URL", "https://contoso.example"),
+        ],
+    );
+    let paths = [settings.redirect_uri(), settings.admin_redirect_uri()];
+    for path in paths.iter().map(|uri| uri.strip_prefix("https://contoso.example").unwrap()) {
+        for place in ["infra/azure/register-app.sh", "infra/azure/main.bicep", "infra/aws/template.yaml", "README.md"] {
+            let named =
+                file(place).split(|c: char| c.is_whitespace() || "\"'`$}".contains(c)).any(|word| word.ends_with(path));
+            assert!(named, "{path} in {place}");
+        }
+    }
+}

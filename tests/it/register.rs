@@ -141,7 +141,11 @@ async fn a_registration_is_made_checked_and_serves() {
         let row = checks.as_array().unwrap().iter().find(|row| row["what"] == what);
         row.unwrap_or_else(|| panic!("{what} in {checks}"))["verdict"].clone()
     };
-    for what in ["store", "writing", "Entra", "credential", "credential's end", "Resource Manager"] {
+    let addresses = checks.as_array().unwrap().iter().find(|row| row["what"] == "redirect URIs").expect("addresses");
+    for uri in &application.redirect_uris {
+        assert!(addresses["found"].as_str().unwrap().contains(uri.as_str()), "{uri}: {addresses}");
+    }
+    for what in ["redirect URIs", "store", "writing", "Entra", "credential", "credential's end", "Resource Manager"] {
         assert_eq!(verdict(what), "good", "{what}: {checks}");
     }
     assert!(!text(&doctor).contains(&secret));
@@ -192,6 +196,17 @@ async fn what_is_wrong_with_a_registration_is_named_and_mended() {
     assert_eq!(desk.faults().await, (Some(0), vec![]));
     let uris = desk.sandbox.change(|world| world.application.redirect_uris.clone());
     assert!(uris.contains(&"https://elsewhere.example/back".to_owned()), "what was there stays: {uris:?}");
+
+    // Without the address of the admin consent people still sign in: only the check finds it.
+    desk.sandbox.change(|world| world.application.redirect_uris.retain(|uri| !uri.ends_with("/admin-callback")));
+    let checked = desk.register(&["check"]).await;
+    assert_eq!(checked.status.code(), Some(1));
+    let missing = "not registered: https://health.fabrikam.example/api/consent/admin-callback";
+    assert!(text(&checked).contains(missing), "{}", text(&checked));
+    let mended = desk.register(&["create", "--adopt", "--secret-days", "90"]).await;
+    assert!(mended.status.success(), "{}", text(&mended));
+    assert_eq!(desk.faults().await, (Some(0), vec![]));
+
     desk.sandbox.change(|world| world.application.secrets.clear());
     assert_eq!(desk.faults().await, (Some(1), vec!["our credential".to_owned()]));
 }

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use health_monitor::azure;
+use health_monitor::consent::Error;
 use health_monitor::consent::lighthouse::{self, Accept, DelegationStanding};
 use health_monitor::consent::manual::{self, Verified};
 use health_monitor::model::{Scope, SubscriptionId, TenantId};
 use serde_json::json;
 
 use crate::Common;
-use crate::output;
+use crate::output::{self, WrongInput};
 
 #[derive(Debug, Subcommand)]
 pub enum Task {
@@ -85,7 +87,7 @@ async fn discover(common: &Common, accept: Vec<TenantId>) -> anyhow::Result<Exit
 
 async fn commands(common: &Common, tenant: TenantId, subscriptions: &[SubscriptionId]) -> anyhow::Result<ExitCode> {
     let app = output::app(common)?;
-    let principal = manual::principal_in(&app, tenant).await?;
+    let principal = manual::principal_in(&app, tenant).await.map_err(|error| of_tenant(tenant, error))?;
     let scopes: Vec<_> = match subscriptions {
         [] => vec!["/subscriptions/<subscription id>".to_owned()],
         some => some.iter().map(|id| Scope::Subscription(*id).to_string()).collect(),
@@ -108,7 +110,8 @@ async fn verify(
     label: Option<String>,
 ) -> anyhow::Result<ExitCode> {
     let app = output::app(common)?;
-    let missing = match manual::activate(&app, tenant, &only, label).await? {
+    let verified = manual::activate(&app, tenant, &only, label).await.map_err(|error| of_tenant(tenant, error))?;
+    let missing = match verified {
         Verified::Active(granted) => {
             let ids: Vec<_> = granted.outcomes.iter().map(|outcome| outcome.id).collect();
             if common.json {
@@ -126,4 +129,15 @@ async fn verify(
         }
     };
     anyhow::bail!("{missing}");
+}
+
+/// A tenant that Entra does not know is wrong input.
+fn of_tenant(tenant: TenantId, error: Error) -> anyhow::Error {
+    const TENANT_NOT_FOUND: u32 = 90_002;
+    match &error {
+        Error::Azure(azure::Error::TokenRefused(refusal)) if refusal.codes.contains(&TENANT_NOT_FOUND) => {
+            WrongInput(format!("Entra knows no tenant {tenant} in this cloud")).into()
+        }
+        _ => error.into(),
+    }
 }

@@ -113,12 +113,12 @@ fn of_settings(settings: &Settings) -> Check {
 }
 
 fn of_address(settings: &Settings) -> Check {
-    const WHAT: &str = "redirect URI";
-    let found = settings.redirect_uri();
+    const WHAT: &str = "redirect URIs";
+    let found = format!("{}, {}", settings.redirect_uri(), settings.admin_redirect_uri());
     if settings.public_is_https() {
         return Check::new(WHAT, Verdict::Good, found, Some("must be registered: `register check` looks"));
     }
-    let mend = "fine for trying; customers elsewhere need PUBLIC_BASE_URL with https, registered as redirect URI";
+    let mend = "fine for trying; customers elsewhere need PUBLIC_BASE_URL with https, and both registered";
     Check::new(WHAT, Verdict::Doubtful, found, Some(mend))
 }
 
