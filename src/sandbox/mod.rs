@@ -17,6 +17,7 @@ mod health;
 mod identity;
 mod kql;
 mod lighthouse;
+pub mod loopback;
 mod mint;
 mod pages;
 mod registration;

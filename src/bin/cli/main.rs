@@ -1,6 +1,8 @@
 //! The command line: run everything here, poll now, ask, check the set-up, build the package.
 
 mod ask;
+#[cfg(feature = "sandbox")]
+mod bench;
 mod connect;
 mod demo;
 mod doctor;
@@ -132,6 +134,9 @@ enum Command {
     /// Run the simulated Azure alone, for integration tests of your own
     #[cfg(feature = "sandbox")]
     Sandbox(demo::SandboxOptions),
+    /// Measure the engine against a loopback Azure with a fixed latency; use a release build
+    #[cfg(feature = "sandbox")]
+    Bench(bench::Options),
 }
 
 #[tokio::main]
@@ -163,6 +168,8 @@ async fn main() -> ExitCode {
         Command::Package { out, handler } => run::package(&common, &out, handler.as_deref()),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => demo::sandbox(options).await,
+        #[cfg(feature = "sandbox")]
+        Command::Bench(options) => bench::run(&common, options).await,
     };
     match done {
         Ok(code) => code,

@@ -1,0 +1,203 @@
+//! `bench`: measures the engine against a loopback Azure with a fixed latency, and prints one table. Every measurement is a
+//! process of its own, so that its memory and CPU time are its own; the loopback Azure is another.
+
+mod delay;
+mod measured;
+mod process;
+mod scale;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use health_monitor::sandbox::loopback::Shape;
+
+use crate::Common;
+use crate::output;
+use measured::{Part, Polls, StoreKind};
+use process::{Azure, measure};
+use table::Row;
+
+/// The sizes that were seen on real subscriptions, in bytes: half are 77 KB or more ("Azure health data APIs", section 8).
+pub const OBSERVED: [usize; 5] = [2_200, 41_000, 77_000, 98_000, 178_000];
+/// The official example of an event, five times.
+const EXAMPLE: [usize; 5] = [2_600; 5];
+/// One way, as the peers were measured.
+pub const LATENCY: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Only the measurements whose name has this in it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// A tenth of the work: to see that it runs, not how fast
+    #[arg(long)]
+    quick: bool,
+    /// What a process that `bench` starts is to be
+    #[arg(long, hide = true, value_enum, requires = "spec")]
+    role: Option<Role>,
+    #[arg(long, hide = true)]
+    spec: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Role {
+    Azure,
+    Measured,
+}
+
+pub async fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode> {
+    match (options.role, options.spec) {
+        (Some(Role::Azure), Some(spec)) => process::azure(&spec).await,
+        (Some(Role::Measured), Some(spec)) => measured::run(&spec).await,
+        _ => {
+            let rows = Bench { only: options.only, share: if options.quick { 10 } else { 1 } }.run().await?;
+            if common.json {
+                output::json(&rows)?;
+            } else {
+                table::print(&rows);
+            }
+            let missed = rows.iter().any(|row| row.met == Some(false));
+            Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
+    }
+}
+
+struct Bench {
+    only: String,
+    /// The work is divided by this.
+    share: u32,
+}
+
+/// Subscriptions with events of these sizes and so many resources.
+pub fn shape(subscriptions: u32, event_bytes: &[usize], resources: u32) -> Shape {
+    Shape {
+        latency: LATENCY,
+        subscriptions,
+        event_bytes: event_bytes.to_vec(),
+        resources,
+        refuse_every: 0,
+        graph: true,
+        news: None,
+    }
+}
+
+impl Bench {
+    fn wanted(&self, name: &str) -> bool {
+        name.contains(&self.only)
+    }
+
+    fn some(&self, all: u32) -> u32 {
+        (all / self.share).max(4)
+    }
+
+    async fn run(&self) -> anyhow::Result<Vec<Row>> {
+        let mut rows = table::peers();
+        for in_flight in [16, 64] {
+            if self.wanted("ceiling") {
+                rows.push(self.ceiling(in_flight).await?);
+            }
+            if self.wanted("rest") {
+                rows.push(self.rest(in_flight).await?);
+            }
+            if self.wanted("graph") {
+                rows.push(self.graph(in_flight).await?);
+            }
+        }
+        if self.wanted("cpu") {
+            rows.push(self.cpu("CPU per 10,000 events of 2.6 KB (the official example)", &EXAMPLE).await?);
+            rows.push(self.cpu("CPU per 10,000 events as observed (median 77 KB)", &OBSERVED).await?);
+        }
+        if self.wanted("memory") {
+            rows.extend(self.memory("200 subscriptions of one customer", self.some(200), Some(30.0)).await?);
+            rows.extend(self.memory("1,500 subscriptions of one customer", self.some(1500), None).await?);
+        }
+        if self.wanted("throttled") {
+            rows.extend(self.throttled().await?);
+        }
+        if self.wanted("standalone") {
+            rows.extend(scale::standalone(self.some(1000)).await?);
+        }
+        if self.wanted("functions") {
+            rows.extend(scale::functions(self.some(1000), 4).await?);
+        }
+        if self.wanted("delay") {
+            rows.push(delay::measure(self.some(500)).await?);
+        }
+        Ok(rows)
+    }
+
+    /// What the loopback Azure gives to a client that does nothing with it: nobody can be faster.
+    async fn ceiling(&self, in_flight: u32) -> anyhow::Result<Row> {
+        let azure = Azure::start(&shape(1, &OBSERVED, 100))?;
+        let requests = self.some(60 * in_flight);
+        let done = measure(&Part::Ceiling { base: azure.base(), requests, in_flight })?;
+        let floor = f64::from(requests) * LATENCY.as_secs_f64() / f64::from(in_flight);
+        let measured = format!("{:.1} % of the latency floor, {:.0} requests/s", 100.0 * floor / done.seconds, f64::from(requests) / done.seconds);
+        Ok(Row::new(&format!("Loopback Azure's own ceiling, {in_flight} in flight"), measured, ""))
+    }
+
+    /// Everything over REST: events and the availability listing of each subscription.
+    async fn rest(&self, in_flight: u32) -> anyhow::Result<Row> {
+        let subscriptions = self.some(if in_flight == 16 { 100 } else { 200 });
+        let azure = Azure::start(&Shape { graph: false, ..shape(subscriptions, &OBSERVED, 100) })?;
+        let polls = Polls { tenants: 8, subscriptions, at_once: 8, in_flight, rounds: 1, store: StoreKind::Memory };
+        let done = measure(&Part::Polls { base: azure.base(), polls })?;
+        Ok(done.share(&format!("REST polls, {in_flight} in flight"), in_flight))
+    }
+
+    /// Resource Graph alone: every round but the first, which reads the texts over REST.
+    async fn graph(&self, in_flight: u32) -> anyhow::Result<Row> {
+        let azure = Azure::start(&shape(3, &OBSERVED, 100))?;
+        let tenants = self.some(4 * in_flight).max(in_flight);
+        let polls = Polls { tenants, subscriptions: 3, at_once: 2 * in_flight, in_flight, rounds: 4, store: StoreKind::Memory };
+        let done = measure(&Part::Polls { base: azure.base(), polls })?;
+        Ok(done.share(&format!("Resource Graph polls, {in_flight} in flight"), in_flight))
+    }
+
+    async fn cpu(&self, name: &str, event_bytes: &[usize]) -> anyhow::Result<Row> {
+        let subscriptions = self.some(250);
+        let azure = Azure::start(&Shape { graph: false, ..shape(subscriptions, event_bytes, 0) })?;
+        let polls = Polls { tenants: 8, subscriptions, at_once: 8, in_flight: 64, rounds: 1, store: StoreKind::Memory };
+        let done = measure(&Part::Polls { base: azure.base(), polls })?;
+        let per = done.cpu_seconds / done.events as f64 * 10_000.0;
+        Ok(Row::new(name, format!("{per:.2} s"), "0.25 s or less").judged(per <= 0.25))
+    }
+
+    async fn memory(&self, name: &str, subscriptions: u32, goal: Option<f64>) -> anyhow::Result<Vec<Row>> {
+        let azure = Azure::start(&shape(subscriptions, &OBSERVED, 100))?;
+        let polls = Polls { tenants: 1, subscriptions, at_once: 1, in_flight: 64, rounds: 2, store: StoreKind::Directory };
+        let done = measure(&Part::Polls { base: azure.base(), polls })?;
+        let peak = done.peak_mib();
+        let row = Row::new(
+            &format!("Peak memory, {name}"),
+            format!("{peak:.0} MiB; first poll {:.1} s, later {:.1} s", done.first_seconds, done.seconds),
+            &goal.map(|goal| format!("{goal:.0} MiB or less")).unwrap_or_default(),
+        );
+        let row = match goal {
+            Some(goal) => row.judged(peak <= goal),
+            None => row,
+        };
+        let state = Row::new(&format!("State, {name}"), format!("{:.0} KB, texts {:.0} KB", done.state_kb(), done.texts_kb()), "");
+        Ok(vec![row, state])
+    }
+
+    /// The same work with and without one answer in ten refused.
+    async fn throttled(&self) -> anyhow::Result<Vec<Row>> {
+        let tenants = self.some(800);
+        let mut seconds = Vec::new();
+        let mut missing = 0;
+        for refuse_every in [0, 10] {
+            let azure = Azure::start(&Shape { refuse_every, ..shape(3, &EXAMPLE, 100) })?;
+            let polls = Polls { tenants, subscriptions: 3, at_once: 512, in_flight: 64, rounds: 1, store: StoreKind::Memory };
+            let done = measure(&Part::Polls { base: azure.base(), polls })?;
+            seconds.push(done.seconds);
+            missing += done.missing;
+        }
+        let ratio = seconds[1] / seconds[0];
+        let measured = format!("{ratio:.2} times the clean run ({:.1} s), {missing} subscriptions or events missing", seconds[0]);
+        let row = Row::new("One answer in ten is 429 with Retry-After: 1", measured, "1.5 times or less, nothing missing");
+        Ok(vec![row.judged(ratio <= 1.5 && missing == 0)])
+    }
+}
