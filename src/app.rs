@@ -44,7 +44,8 @@ impl App {
             http,
             Arc::clone(&clock),
             Arc::clone(&random),
-        );
+        )
+        .with_requests_in_flight(settings.requests_in_flight);
         let limits = Limits::new(settings.rate_limits, random.as_ref());
         Arc::new(Self {
             settings,

@@ -44,6 +44,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// Keys for sign-in sessions: the first signs, all verify (`SESSION_KEYS`). Never empty once the program serves.
     pub session_keys: Vec<SessionKey>,
+    /// Requests to Azure in flight at once in this process (`AZURE_REQUESTS_IN_FLIGHT`).
+    pub requests_in_flight: usize,
     /// NCRONTAB (`POLL_SCHEDULE`).
     pub poll_schedule: String,
     /// Keys for the partner API on hosts without function keys (`PARTNER_API_KEYS`).
@@ -251,6 +253,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("AzureWebJobsStorage__clientId", ""),
     ("AzureWebJobsStorage__blobServiceUri", ""),
     ("SESSION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ("AZURE_REQUESTS_IN_FLIGHT", "64"),
     ("POLL_SCHEDULE", "0 * * * * *"),
     ("PARTNER_API_KEYS", ""),
     ("ONBOARDING", "invite"),
@@ -294,6 +297,7 @@ impl Settings {
         let store = reader.store(door);
         let session_keys = reader.session_keys(door);
         reader.refuse_example_key(&session_keys, public_base_url.as_ref());
+        let requests_in_flight = reader.requests_in_flight();
         let poll_schedule = reader.poll_schedule();
         let api_keys = reader.api_keys(door);
         let onboarding = reader.onboarding();
@@ -313,6 +317,7 @@ impl Settings {
                     public_base_url,
                     store,
                     session_keys,
+                    requests_in_flight,
                     poll_schedule,
                     api_keys,
                     onboarding,

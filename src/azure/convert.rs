@@ -1,5 +1,6 @@
 //! From Azure's rows to our words. Pure; a row that cannot be read is told, and spoils nothing else.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
@@ -30,6 +31,20 @@ pub(crate) struct EventRow {
 /// Reads an event row of REST or Resource Graph and adds its texts. None when it has no usable tracking id.
 pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash, String>) -> Option<EventRow> {
     let row = Row::<EventProperties>::deserialize(fold_keys(row)).ok()?;
+    event_of(row, index_only, |text| {
+        let text = clean(&text)?;
+        let hash = TextHash::of(&text);
+        texts.insert(hash.clone(), text);
+        Some(hash)
+    })
+}
+
+/// The same of a row that was read, where `keep` cleans and keeps a text.
+pub(crate) fn event_of(
+    row: Row<EventProperties>,
+    index_only: bool,
+    mut keep: impl FnMut(String) -> Option<TextHash>,
+) -> Option<EventRow> {
     let properties = row.properties;
     let tracking_id: TrackingId = row.name.or(properties.tracking_id)?.parse().ok()?;
     let subscription = row
@@ -38,14 +53,8 @@ pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash,
         .or_else(|| row.id.as_deref()?.strip_prefix("/subscriptions/")?.split('/').next())
         .and_then(|text| text.parse().ok());
 
-    let mut keep = |text: Option<String>| {
-        let text = clean(&text?)?;
-        let hash = TextHash::of(&text);
-        texts.insert(hash.clone(), text);
-        Some(hash)
-    };
-    let summary = keep(properties.summary);
-    let description = keep(properties.description.or(properties.article.article_content));
+    let summary = properties.summary.and_then(&mut keep);
+    let description = properties.description.or(properties.article.article_content).and_then(&mut keep);
     let mut tags: BTreeSet<String> = properties.event_tags.into_iter().collect();
     let mut updates = BTreeSet::new();
     let mut impact = Vec::new();
@@ -56,7 +65,7 @@ pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash,
             let ImpactedRegion { impacted_region, status, updates: published } = region;
             for update in published {
                 // Only the newest publication's tags speak for the event; the event repeats them where it has tags.
-                if let Some(text) = keep(update.summary) {
+                if let Some(text) = update.summary.and_then(&mut keep) {
                     updates.insert(EventUpdate { at: update.update_date_time, text });
                 }
                 tags.extend(update.event_tags.into_iter().filter(|tag| tag.contains("PIR")));
@@ -93,14 +102,22 @@ pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash,
 /// Of two observations of one event by one subscription the one that counts: the newer, else the fuller, else by content,
 /// so that the order of rows and pages does not matter.
 pub(crate) fn newer(a: ObservedEvent, b: ObservedEvent) -> ObservedEvent {
-    let rank = |event: &ObservedEvent| (event.last_update, !event.index_only, event.content.hash());
-    if rank(&a) >= rank(&b) { a } else { b }
+    let rank = |event: &ObservedEvent| (event.last_update, !event.index_only);
+    let order = rank(&a).cmp(&rank(&b)).then_with(|| match a.content == b.content {
+        true => Ordering::Equal,
+        false => a.content.hash().cmp(&b.content.hash()),
+    });
+    if order.is_ge() { a } else { b }
 }
 
 /// Reads an availability row of REST or Resource Graph. None when it names no resource or is an impacting event rather
 /// than a status (its state is null).
 pub(crate) fn availability(row: Value) -> Option<(ResourceId, ResourceState)> {
-    let row = Row::<AvailabilityProperties>::deserialize(fold_keys(row)).ok()?;
+    availability_of(Row::deserialize(fold_keys(row)).ok()?)
+}
+
+/// The same of a row that was read.
+pub(crate) fn availability_of(row: Row<AvailabilityProperties>) -> Option<(ResourceId, ResourceState)> {
     let properties = row.properties;
     let id = ResourceId::parse(&properties.target_resource_id.or(row.id)?).ok()?;
     let state = AvailabilityState::from(properties.availability_state?);
@@ -126,7 +143,7 @@ fn type_of(id: &ResourceId) -> Option<String> {
 
 /// A text fit to keep and to show: foreign HTML cut down to an allow-list of harmless elements ("Azure health data APIs",
 /// 6.5), trimmed, capped. None when nothing is left.
-fn clean(html: &str) -> Option<String> {
+pub(super) fn clean(html: &str) -> Option<String> {
     let mut end = html.len().min(MAX_TEXT_BYTES);
     while !html.is_char_boundary(end) {
         end -= 1;

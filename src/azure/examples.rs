@@ -43,6 +43,12 @@ fn body(file: &Value) -> Value {
     file.pointer("/responses/200/body").unwrap_or(file).clone()
 }
 
+/// Every file of health rows; none where they are not on this machine.
+pub(super) fn all() -> Vec<Value> {
+    let folders = ["resource-health", "resource-graph"].into_iter().filter_map(examples);
+    folders.flat_map(|folder| files(&folder, &[""])).map(|(_, file)| body(&file)).collect()
+}
+
 fn rows(body: Value) -> Vec<Value> {
     match body.get("value") {
         Some(Value::Array(rows)) => rows.clone(),

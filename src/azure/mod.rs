@@ -12,6 +12,7 @@ mod error;
 mod examples;
 mod groups;
 mod lighthouse;
+mod listing;
 mod oidc;
 mod operator;
 mod principal;
@@ -21,6 +22,7 @@ mod resource_graph;
 mod resource_health;
 mod roles;
 mod subscriptions;
+mod texts;
 mod time;
 mod token;
 mod token_cache;
@@ -29,6 +31,7 @@ mod wire;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
 
 pub use authority::{Authority, Reach};
 pub(crate) use authority::{Prompt, SignIn};
@@ -50,6 +53,9 @@ use crate::model::Timestamp;
 use crate::outside::{Clock, Random};
 use crate::settings::Identity;
 
+/// Requests to Resource Manager in flight at once ("Azure health data APIs", section 4).
+pub const IN_FLIGHT: usize = 64;
+
 /// The client for one cloud, with our application's identity. A clone shares what is kept of tokens and keys.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -61,6 +67,9 @@ pub struct Client {
     pub(crate) tokens: Arc<token_cache::Cache>,
     pub(crate) identity_token: Arc<assertion::IdentityToken>,
     pub(crate) keys: Arc<oidc::KeyCache>,
+    /// Requests to Resource Manager that may be in flight at once, over all customers.
+    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) cleaned: Arc<texts::Cleaned>,
 }
 
 /// An access token and when it ends.
@@ -100,6 +109,14 @@ impl Client {
             tokens: Arc::default(),
             identity_token: Arc::default(),
             keys: Arc::default(),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            cleaned: Arc::default(),
         }
+    }
+
+    /// The same client with another number of requests in flight at once, over all customers.
+    #[must_use]
+    pub fn with_requests_in_flight(self, most: usize) -> Self {
+        Self { in_flight: Arc::new(Semaphore::new(most)), ..self }
     }
 }

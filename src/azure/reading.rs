@@ -13,6 +13,8 @@ pub struct Ask {
     pub subscriptions: BTreeMap<SubscriptionId, AskSubscription>,
     /// The events of the tenant itself, published since then. None: not due, or not agreed to.
     pub tenant_events: Option<Timestamp>,
+    /// Texts that are stored: they are recognised, not read again.
+    pub known_texts: BTreeSet<TextHash>,
 }
 
 /// What to read of one subscription.
@@ -48,7 +50,7 @@ pub struct Reading {
     pub principal: Option<ObjectId>,
     /// The events of the tenant itself. None: not asked.
     pub tenant_events: Option<EventsReading>,
-    /// Every text that the events refer to.
+    /// Every text that the events refer to, but for those that were known.
     pub texts: BTreeMap<TextHash, String>,
     /// Rows that could not be read, in words without foreign text; they do not spoil the rest.
     pub unreadable_rows: u32,

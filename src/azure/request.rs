@@ -9,6 +9,7 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
+use super::wire::split::Splitter;
 use super::{AccessToken, Client, Error, Refusal, backoff};
 
 /// The largest answer we read; Resource Graph promises to stay below 16 MiB.
@@ -50,7 +51,7 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Answer, Error> {
         let url = self.cloud.manager(path_and_query);
-        self.arm_url(method, &url, token, body).await
+        self.arm_url(method, &url, token, body, None).await
     }
 
     /// Reads a listing: `{"value": [...], "nextLink": "..."}`. The first page's failure is an error; a later page's failure
@@ -61,11 +62,11 @@ impl Client {
     pub(crate) async fn arm_list(&self, path_and_query: &str, token: &AccessToken) -> Result<Listing, Error> {
         let first = self.cloud.manager(path_and_query);
         let mut seen = vec![first.clone()];
-        let mut page = page_of(self.arm_url(Method::GET, &first, token, None).await?.body)?;
+        let mut page = page_of(self.arm_url(Method::GET, &first, token, None, None).await?.body)?;
         let mut listing = Listing { rows: std::mem::take(&mut page.0), broken_off: None };
         while let Some(next) = page.1.take() {
             let result = match next_page_allowed(&self.cloud.resource_manager, &next, &seen) {
-                Ok(()) => self.arm_url(Method::GET, &next, token, None).await.and_then(|answer| page_of(answer.body)),
+                Ok(()) => self.arm_url(Method::GET, &next, token, None, None).await.and_then(|answer| page_of(answer.body)),
                 Err(error) => Err(error),
             };
             match result {
@@ -83,16 +84,22 @@ impl Client {
         Ok(listing)
     }
 
-    async fn arm_url(
+    /// The same for a whole address. With `rows`, those of the answer go there while it arrives, and its body has none.
+    pub(super) async fn arm_url(
         &self,
         method: Method,
         url: &str,
         token: &AccessToken,
         body: Option<&Value>,
+        mut rows: Option<&mut (dyn RowSink + '_)>,
     ) -> Result<Answer, Error> {
         let mut attempt = 1;
         loop {
-            let failure = match self.arm_once(&method, url, token, body).await {
+            let sink = match &mut rows {
+                Some(rows) => Some(&mut **rows),
+                None => None,
+            };
+            let failure = match self.arm_once(&method, url, token, body, sink).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -115,7 +122,10 @@ impl Client {
         url: &str,
         token: &AccessToken,
         body: Option<&Value>,
+        rows: Option<&mut (dyn RowSink + '_)>,
     ) -> Result<Answer, Error> {
+        // Held until the answer is read, and not while waiting between tries.
+        let _in_flight = self.in_flight.acquire().await.expect("nobody closes it");
         let mut request = self
             .http
             .request(method.clone(), url)
@@ -126,7 +136,10 @@ impl Client {
         }
         let response = request.send().await.map_err(transport)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = read_capped(response).await?;
+        let bytes = match rows {
+            Some(rows) if status.is_success() => read_rows(response, rows).await?,
+            _ => read_capped(response).await?,
+        };
         tracing::debug!(
             http.method = %method,
             http.status = status.as_u16(),
@@ -152,7 +165,7 @@ impl Client {
 }
 
 /// A next page must be on Resource Manager itself: the token goes nowhere else. Nor is a page read twice. Pure.
-fn next_page_allowed(manager: &Url, next: &str, seen: &[String]) -> Result<(), Error> {
+pub(super) fn next_page_allowed(manager: &Url, next: &str, seen: &[String]) -> Result<(), Error> {
     let unreadable = |what: &str| Err(Error::Unreadable { what: what.to_owned() });
     let same_host = Url::parse(next).is_ok_and(|url| url.origin() == manager.origin());
     if !same_host {
@@ -189,6 +202,29 @@ pub(crate) async fn read_capped(mut response: reqwest::Response) -> Result<Vec<u
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+/// Takes the rows of an answer while it arrives.
+pub(super) trait RowSink: Send {
+    /// An answer begins: rows of an earlier try are forgotten.
+    fn begin(&mut self);
+
+    /// One row, as it came.
+    fn row(&mut self, bytes: &[u8]);
+}
+
+/// Reads a body up to the cap, row by row. Gives what is no row.
+async fn read_rows(mut response: reqwest::Response, rows: &mut (dyn RowSink + '_)) -> Result<Vec<u8>, Error> {
+    let (mut splitter, mut length) = (Splitter::default(), 0);
+    rows.begin();
+    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+        length += chunk.len();
+        if length > MAX_BODY_BYTES {
+            return Err(Error::Unreadable { what: "an answer of at most 32 MiB".to_owned() });
+        }
+        splitter.take(&chunk, |row| rows.row(row));
+    }
+    Ok(splitter.end())
 }
 
 /// The text of a header, if it is there and readable.
@@ -265,7 +301,7 @@ pub(crate) fn any_case<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
-fn page_of(mut body: Value) -> Result<(Vec<Value>, Option<String>), Error> {
+pub(super) fn page_of(mut body: Value) -> Result<(Vec<Value>, Option<String>), Error> {
     let Some(Value::Array(rows)) = body.get_mut("value").map(Value::take) else {
         return Err(Error::Unreadable { what: "a page with a value array".to_owned() });
     };

@@ -9,6 +9,7 @@ use reqwest::header::HeaderMap;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use super::listing::ReadRow;
 use super::request::header;
 use super::wire::health::GraphAnswer;
 use super::wire::lenient::fold_keys;
@@ -32,7 +33,9 @@ const SUBSCRIPTIONS: &str = "resourcecontainers | where type =~ 'microsoft.resou
 /// Subscriptions per query; 100 to 300 are recommended for speed.
 const BATCH: usize = 200;
 /// Rows per page at first: event rows have tens of kilobytes and an answer may have 16 MiB.
-const PAGE_ROWS: usize = 200;
+const BIG_ROWS: usize = 200;
+/// The same for rows of half a kilobyte: as many as Resource Graph gives, since each page costs quota.
+const SMALL_ROWS: usize = 1000;
 /// The most pages of one query.
 const MAX_PAGES: usize = 500;
 
@@ -60,27 +63,46 @@ impl Client {
         query: &str,
         subscriptions: &BTreeSet<SubscriptionId>,
     ) -> Result<Vec<Value>, Error> {
+        self.graph_rows(token, query, subscriptions, &|row| serde_json::from_slice(row).ok()).await.map(|read| read.0)
+    }
+
+    /// The same, each row read as soon as it is there. Gives the rows, and how many could not be read.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) async fn graph_rows<T: Send>(
+        &self,
+        token: &AccessToken,
+        query: &str,
+        subscriptions: &BTreeSet<SubscriptionId>,
+        read: &dyn ReadRow<T>,
+    ) -> Result<(Vec<T>, u32), Error> {
         let all: Vec<_> = subscriptions.iter().collect();
-        let mut rows = Vec::new();
+        let (mut rows, mut unreadable) = (Vec::new(), 0);
         for batch in all.chunks(BATCH) {
-            match self.graph_batch(token, query, batch).await {
-                Ok(found) => rows.extend(found),
+            match self.graph_batch(token, query, batch, read).await {
+                Ok((found, not_read)) => {
+                    rows.extend(found);
+                    unreadable += not_read;
+                }
                 // None of the batch is visible: no rows, and the coverage query says so.
                 Err(error) if error.has_code("NoValidSubscriptionsInQueryRequest") => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(rows)
+        Ok((rows, unreadable))
     }
 
-    async fn graph_batch(
+    async fn graph_batch<T: Send>(
         &self,
         token: &AccessToken,
         query: &str,
         subscriptions: &[&SubscriptionId],
-    ) -> Result<Vec<Value>, Error> {
-        let mut rows = Vec::new();
-        let mut page_rows = PAGE_ROWS;
+        read: &dyn ReadRow<T>,
+    ) -> Result<(Vec<T>, u32), Error> {
+        let url = self.cloud.manager(PATH);
+        let (mut rows, mut unreadable) = (Vec::new(), 0);
+        let mut page_rows = if query == EVENTS { BIG_ROWS } else { SMALL_ROWS };
         let mut skip_token: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let mut options = json!({"resultFormat": "objectArray", "$top": page_rows});
@@ -88,23 +110,24 @@ impl Client {
                 options["$skipToken"] = json!(token);
             }
             let body = json!({"subscriptions": subscriptions, "query": query, "options": options});
-            let answer = match self.arm(Method::POST, PATH, token, Some(&body)).await {
+            let answer = match self.page(Method::POST, &url, token, Some(&body), read).await {
                 Err(error) if error.has_code("ResponsePayloadTooLarge") && page_rows > 1 => {
                     page_rows = (page_rows / 2).max(1);
                     continue;
                 }
                 other => other?,
             };
-            let page = GraphAnswer::deserialize(fold_top(answer.body))
+            let page = GraphAnswer::deserialize(fold_keys(answer.envelope))
                 .map_err(|_| Error::Unreadable { what: "a Resource Graph answer".to_owned() })?;
-            rows.extend(page.data);
+            rows.extend(answer.rows);
+            unreadable += answer.unreadable;
             match page.skip_token {
                 Some(next) if skip_token.as_ref() != Some(&next) => skip_token = Some(next),
                 Some(_) => return Err(Error::Unreadable { what: "a Resource Graph page not read before".to_owned() }),
                 None if page.result_truncated => {
                     return Err(Error::Unreadable { what: "a Resource Graph answer that is not cut off".to_owned() });
                 }
-                None => return Ok(rows),
+                None => return Ok((rows, unreadable)),
             }
             if let Some(wait) = quota_wait(&answer.headers) {
                 self.clock.sleep(wait).await;
@@ -125,21 +148,6 @@ fn quota_wait(headers: &HeaderMap) -> Option<Duration> {
     let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
     // The documented window is five seconds; a minute is more than any honest answer asks for.
     Some(Duration::from_secs((hours * 3600 + minutes * 60 + seconds).min(60)))
-}
-
-/// Folds the envelope only: rows keep their spelling until they are read.
-fn fold_top(body: Value) -> Value {
-    match body {
-        Value::Object(members) => members
-            .into_iter()
-            .map(|(name, value)| {
-                let name = name.to_ascii_lowercase();
-                let value = if name == "data" { value } else { fold_keys(value) };
-                (name, value)
-            })
-            .collect(),
-        other => other,
-    }
 }
 
 /// The subscription of a row: its column, else from its id.

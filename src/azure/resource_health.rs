@@ -9,8 +9,12 @@ use futures_util::StreamExt as _;
 use super::reading::{
     Ask, AskEvents, EventsReading, ObservedEvent, Reading, ResourcesReading, SubscriptionReading, Trouble,
 };
+use super::convert::EventRow;
+use super::listing::Rows;
+use super::texts::Texts;
+use super::wire::fast;
 use super::{AccessToken, Client, Error, convert, resource_graph};
-use crate::model::{GapReason, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId};
+use crate::model::{GapReason, ResourceId, ResourceState, SubscriptionId, TenantId, Timestamp, TrackingId};
 
 /// REST calls in flight for one customer ("Azure health data APIs", section 4).
 const IN_FLIGHT: usize = 8;
@@ -28,9 +32,8 @@ struct Sweep {
 }
 
 /// Collects what rows bring along.
-#[derive(Default)]
-struct Gathered {
-    texts: BTreeMap<TextHash, String>,
+struct Gathered<'a> {
+    texts: Texts<'a>,
     unreadable_rows: u32,
     /// Resource Manager did not take the token itself.
     token_refused: bool,
@@ -41,13 +44,14 @@ impl Client {
     /// `tenant` is the tenant whose token opens the subscriptions.
     pub async fn read_health(&self, tenant: TenantId, ask: &Ask) -> Reading {
         let started_at = self.clock.now();
-        let mut gathered = Gathered::default();
+        let texts = Texts::new(&self.cleaned, &ask.known_texts);
+        let mut gathered = Gathered { texts, unreadable_rows: 0, token_refused: false };
         let (mut principal, mut tenant_events) = (None, None);
         let subscriptions = match self.app_token(tenant).await {
             Ok(token) => {
                 principal = self.principal_of(&token, tenant).ok();
                 if let Some(since) = ask.tenant_events {
-                    let listed = self.list_tenant_events(&token, since).await;
+                    let listed = self.list_tenant_events(&token, since, &gathered.texts).await;
                     tenant_events = Some(combine(None, Some(listed), &mut gathered));
                 }
                 let read = self.read_with(&token, ask, &mut gathered).await;
@@ -70,19 +74,20 @@ impl Client {
             }
         };
         let Gathered { texts, unreadable_rows, .. } = gathered;
-        Reading { started_at, subscriptions, principal, tenant_events, texts, unreadable_rows }
+        Reading { started_at, subscriptions, principal, tenant_events, texts: texts.into_new(), unreadable_rows }
     }
 
     async fn read_with(
         &self,
         token: &AccessToken,
         ask: &Ask,
-        gathered: &mut Gathered,
+        gathered: &mut Gathered<'_>,
     ) -> BTreeMap<SubscriptionId, SubscriptionReading> {
         let wanted: BTreeSet<_> =
             ask.subscriptions.iter().filter(|(_, wanted)| wanted.events.is_some()).map(|(id, _)| *id).collect();
         let sweep = if wanted.is_empty() { None } else { Some(self.sweep(token, &wanted, gathered).await) };
         gathered.token_refused = matches!(&sweep, Some(Err(error)) if error.token_is_refused());
+        let texts = &gathered.texts;
         let calls = ask.subscriptions.iter().map(|(id, asked)| {
             let id = *id;
             let index = match &sweep {
@@ -94,7 +99,7 @@ impl Client {
             async move {
                 let events = match &asked.events {
                     Some(events) if needs_rest(events, index.as_ref()) => {
-                        Some(self.list_events(token, id, events.since).await)
+                        Some(self.list_events(token, id, events.since, texts).await)
                     }
                     _ => None,
                 };
@@ -127,34 +132,33 @@ impl Client {
         &self,
         token: &AccessToken,
         wanted: &BTreeSet<SubscriptionId>,
-        gathered: &mut Gathered,
+        gathered: &mut Gathered<'_>,
     ) -> Result<Sweep, Error> {
         let visible = self.visible_subscriptions(token, wanted).await.inspect_err(log_sweep)?;
         let mut sweep = Sweep { visible, events: BTreeMap::new(), machines: BTreeMap::new() };
         if sweep.visible.is_empty() {
             return Ok(sweep);
         }
-        let events = self.graph_query(token, resource_graph::EVENTS, &sweep.visible).await.inspect_err(log_sweep)?;
+        let texts = &gathered.texts;
+        let read = |row: &[u8]| read_event(row, true, texts).filter(|row| row.subscription.is_some());
+        let events = self.graph_rows(token, resource_graph::EVENTS, &sweep.visible, &read).await;
+        let (events, unreadable) = events.inspect_err(log_sweep)?;
+        gathered.unreadable_rows += unreadable;
         for row in events {
-            match convert::event(row, true, &mut gathered.texts) {
-                Some(row) => {
-                    let Some(id) = row.subscription else {
-                        gathered.unreadable_rows += 1;
-                        continue;
-                    };
-                    insert(sweep.events.entry(id).or_default(), row.tracking_id, row.event);
-                }
-                None => gathered.unreadable_rows += 1,
+            if let Some(id) = row.subscription {
+                insert(sweep.events.entry(id).or_default(), row.tracking_id, row.event);
             }
         }
         // Machines only sharpen what the availability listing says; without them the picture is older, not wrong.
-        match self.graph_query(token, resource_graph::MACHINES, &sweep.visible).await {
-            Ok(rows) => {
-                for row in rows {
-                    match convert::availability(row).map(|row| (row.0.subscription(), row)) {
-                        Some((Some(id), row)) => sweep.machines.entry(id).or_default().push(row),
-                        _ => gathered.unreadable_rows += 1,
-                    }
+        let read = |row: &[u8]| {
+            let row = convert::availability_of(fast::availability(row)?)?;
+            Some((row.0.subscription()?, row))
+        };
+        match self.graph_rows(token, resource_graph::MACHINES, &sweep.visible, &read).await {
+            Ok((rows, unreadable)) => {
+                gathered.unreadable_rows += unreadable;
+                for (id, row) in rows {
+                    sweep.machines.entry(id).or_default().push(row);
                 }
             }
             Err(error) => log_sweep(&error),
@@ -169,12 +173,13 @@ impl Client {
         token: &AccessToken,
         subscription: SubscriptionId,
         since: Timestamp,
-    ) -> Result<super::request::Listing, Error> {
+        texts: &Texts<'_>,
+    ) -> Result<Rows<EventRow>, Error> {
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
         let path = format!(
             "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}"
         );
-        self.arm_list(&path, token).await
+        self.arm_rows(&path, token, &|row: &[u8]| read_event(row, false, texts)).await
     }
 
     /// Everything published about the tenant itself since then.
@@ -182,11 +187,12 @@ impl Client {
         &self,
         token: &AccessToken,
         since: Timestamp,
-    ) -> Result<super::request::Listing, Error> {
+        texts: &Texts<'_>,
+    ) -> Result<Rows<EventRow>, Error> {
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
         let path =
             format!("/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}");
-        self.arm_list(&path, token).await
+        self.arm_rows(&path, token, &|row: &[u8]| read_event(row, false, texts)).await
     }
 
     /// Asks for the texts that Azure withholds from readers, once per version of an event (1.7). True when it refused them.
@@ -196,7 +202,7 @@ impl Client {
         subscription: SubscriptionId,
         asked: &AskEvents,
         events: &mut EventsReading,
-        gathered: &mut Gathered,
+        gathered: &mut Gathered<'_>,
     ) -> bool {
         let Some(withheld) = &asked.withheld else { return false };
         let lacks_text = |(id, event): &(&TrackingId, &ObservedEvent)| {
@@ -209,7 +215,7 @@ impl Client {
                 "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events/{id}/fetchEventDetails?api-version={API_VERSION}"
             );
             let row = match self.arm(reqwest::Method::POST, &path, token, None).await {
-                Ok(answer) => convert::event(answer.body, false, &mut gathered.texts),
+                Ok(answer) => read_event(answer.body.to_string().as_bytes(), false, &gathered.texts),
                 Err(error) => {
                     tracing::info!(subscription.id = %subscription, event.tracking_id = %id, %error, "a text stays withheld");
                     if error.refusal().is_some_and(|refusal| refusal.status == 403) {
@@ -232,12 +238,18 @@ impl Client {
         &self,
         token: &AccessToken,
         subscription: SubscriptionId,
-    ) -> Result<super::request::Listing, Error> {
+    ) -> Result<Rows<(ResourceId, ResourceState)>, Error> {
         let path = format!(
             "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/availabilityStatuses?api-version={API_VERSION}"
         );
-        self.arm_list(&path, token).await
+        let read = |row: &[u8]| convert::availability_of(fast::availability(row)?);
+        self.arm_rows(&path, token, &read).await
     }
+}
+
+/// Reads an event row from its bytes.
+fn read_event(row: &[u8], index_only: bool, texts: &Texts<'_>) -> Option<EventRow> {
+    convert::event_of(fast::event(row)?, index_only, |text| texts.keep(&text))
 }
 
 fn log_sweep(error: &Error) {
@@ -259,19 +271,17 @@ fn needs_rest(asked: &AskEvents, index: Option<&Events>) -> bool {
 /// Puts Resource Graph's rows and REST's listing together: the newer counts, REST where both are equally new.
 fn combine(
     index: Option<Events>,
-    listed: Option<Result<super::request::Listing, Error>>,
-    gathered: &mut Gathered,
+    listed: Option<Result<Rows<EventRow>, Error>>,
+    gathered: &mut Gathered<'_>,
 ) -> EventsReading {
     let wide = index.is_some();
     let mut rows = index.unwrap_or_default();
     let trouble = match listed {
         None => None,
         Some(Ok(listing)) => {
+            gathered.unreadable_rows += listing.unreadable;
             for row in listing.rows {
-                match convert::event(row, false, &mut gathered.texts) {
-                    Some(row) => insert(&mut rows, row.tracking_id, row.event),
-                    None => gathered.unreadable_rows += 1,
-                }
+                insert(&mut rows, row.tracking_id, row.event);
             }
             listing.broken_off.as_ref().map(partial)
         }
@@ -291,19 +301,15 @@ fn insert(events: &mut Events, id: TrackingId, event: ObservedEvent) {
     events.insert(id, event);
 }
 
-fn availability(answer: Result<super::request::Listing, Error>, gathered: &mut Gathered) -> ResourcesReading {
+fn availability(
+    answer: Result<Rows<(ResourceId, ResourceState)>, Error>,
+    gathered: &mut Gathered<'_>,
+) -> ResourcesReading {
     match answer {
         Ok(listing) => {
-            let mut rows = BTreeMap::new();
-            for row in listing.rows {
-                // A row without a state is an impacting event, not a status: nothing is lost by passing it over.
-                match convert::availability(row) {
-                    Some((id, state)) => {
-                        rows.insert(id, state);
-                    }
-                    None => gathered.unreadable_rows += 1,
-                }
-            }
+            // A row without a state is an impacting event, not a status: nothing is lost by passing it over.
+            gathered.unreadable_rows += listing.unreadable;
+            let rows: BTreeMap<_, _> = listing.rows.into_iter().collect();
             ResourcesReading { rows: rows.into_iter().collect(), trouble: listing.broken_off.as_ref().map(partial) }
         }
         Err(error) => ResourcesReading { rows: Vec::new(), trouble: Some(Trouble::of(&error)) },

@@ -79,7 +79,8 @@ pub fn ask(
         let since = coverage.read_at.map_or(now - FIRST_WINDOW, |at| at - OVERLAP);
         is_due(&coverage, TENANT_EVENTS_EVERY, None, now).then_some(since)
     });
-    Ask { subscriptions, tenant_events: tenant_events.flatten() }
+    let known_texts = snapshot.texts().into_iter().cloned().collect();
+    Ask { subscriptions, tenant_events: tenant_events.flatten(), known_texts }
 }
 
 /// True when it is time to ask which subscriptions our application can read: hourly, and daily when all that we know have

@@ -216,6 +216,17 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
     }
 
+    pub(super) fn requests_in_flight(&mut self) -> usize {
+        let Some(text) = self.text("AZURE_REQUESTS_IN_FLIGHT") else { return crate::azure::IN_FLIGHT };
+        match text.parse() {
+            Ok(most @ 1..=1000) => most,
+            _ => {
+                self.fault("AZURE_REQUESTS_IN_FLIGHT", shown(&text), "a number from 1 to 1000, such as 64");
+                crate::azure::IN_FLIGHT
+            }
+        }
+    }
+
     pub(super) fn poll_schedule(&mut self) -> String {
         let schedule = self.text("POLL_SCHEDULE").unwrap_or_else(|| "0 * * * * *".to_owned());
         if crate::functions::parse_schedule(&schedule).is_err() {
