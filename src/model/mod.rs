@@ -2,9 +2,12 @@
 
 mod access;
 mod customer;
+mod emerging;
 mod event;
 mod ids;
+mod impacted;
 mod invite;
+mod pace;
 mod resource;
 mod scope;
 mod snapshot;
@@ -12,6 +15,7 @@ mod transition;
 
 pub use access::{AccessTier, AccessTrouble};
 pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
+pub use emerging::{Banner, EmergingChange, EmergingIssue, EmergingIssues, EmergingSeverity, EmergingStage};
 pub(crate) use event::open_enum;
 pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
@@ -20,7 +24,9 @@ pub use event::{
 pub use ids::{
     ClientId, InvalidId, ManagementGroupId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId,
 };
+pub use impacted::{ImpactedResource, ImpactedResources};
 pub use invite::{Invite, InviteUse};
+pub use pace::{Lane, Pace, Spent};
 pub use resource::{AvailabilityState, ResourceState};
 pub use scope::Scope;
 pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};

@@ -21,6 +21,8 @@ pub enum Key {
     Timeline(TenantId, Month),
     /// The transitions of the partner himself in one month, such as of his credential.
     PartnerTimeline(Month),
+    /// The emerging issues of the cloud.
+    Emerging,
 }
 
 /// A calendar month, UTC, as `yyyy-mm`.
@@ -55,14 +57,16 @@ pub enum Folder {
     Texts,
     /// Timelines of all customers.
     Timelines,
+    /// What concerns a whole cloud.
+    Cloud,
     /// Timelines of one customer.
     Timeline(TenantId),
 }
 
 impl Folder {
     /// The folders at the top: between them they have every document.
-    pub const ROOTS: [Self; 6] =
-        [Self::Customers, Self::Health, Self::Invites, Self::Sessions, Self::Texts, Self::Timelines];
+    pub const ROOTS: [Self; 7] =
+        [Self::Customers, Self::Health, Self::Invites, Self::Sessions, Self::Texts, Self::Timelines, Self::Cloud];
 }
 
 impl Key {
@@ -74,6 +78,7 @@ impl Key {
             Self::Session(id) => format!("sessions/{}.bin", segment(id)),
             Self::Health(tenant) => format!("health/{tenant}.json"),
             Self::Text(hash) => format!("texts/{}.html", segment(hash.as_str())),
+            Self::Emerging => "cloud/emerging.json".to_owned(),
             Self::PartnerTimeline(month) => format!("timeline/partner/{}.json", month.0),
             Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),
         }
@@ -90,6 +95,7 @@ impl Folder {
             Self::Sessions => "sessions/",
             Self::Texts => "texts/",
             Self::Timelines => "timeline/",
+            Self::Cloud => "cloud/",
             Self::Timeline(tenant) => return format!("timeline/{tenant}/").into(),
         };
         fixed.into()
@@ -116,12 +122,13 @@ mod tests {
             Key::Text(TextHash::of("t")),
             Key::Timeline(tenant, Month::of(now)),
             Key::PartnerTimeline(Month::of(now)),
+            Key::Emerging,
         ];
         for key in keys {
             // A new kind of document belongs into the list above, and its folder into the roots.
             match &key {
                 Key::Customer(_) | Key::Invite(_) | Key::Session(_) | Key::Health(_) | Key::Text(_) => {}
-                Key::Timeline(..) | Key::PartnerTimeline(_) => {}
+                Key::Timeline(..) | Key::PartnerTimeline(_) | Key::Emerging => {}
             }
             let below = Folder::ROOTS.iter().filter(|root| key.path().starts_with(root.prefix().as_ref())).count();
             assert_eq!(below, 1, "{}", key.path());

@@ -239,6 +239,9 @@ fn tell(customer: &str, transition: &Transition) {
         TransitionKind::CredentialExpiring { credential, expires_at, .. } => {
             format!("our {credential} ends at {expires_at}")
         }
+        TransitionKind::EmergingIssueChanged { tracking_id, title, change, .. } => {
+            format!("{tracking_id} emerging ({}): {title}", output::word(change))
+        }
     };
     let history = if transition.backfill { " [known before you came]" } else { "" };
     println!("  {}  {customer:<18} {news}{history}", transition.at.format("%H:%M:%S"));
