@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
-use crate::model::{Customer, Invite, Snapshot, Timeline};
+use crate::model::{Customer, EmergingIssues, Invite, Snapshot, Timeline};
 
 /// The member of every document that holds its schema version.
 const SCHEMA_VERSION: &str = "schemaVersion";
@@ -32,6 +32,10 @@ impl Stored for Snapshot {
 }
 
 impl Stored for Timeline {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for EmergingIssues {
     const SCHEMA: u64 = 1;
 }
 
