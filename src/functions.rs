@@ -97,8 +97,9 @@ pub struct QueueOutput {
 ///
 /// - `functionTimeout` is the most that a Consumption plan allows; a poll that takes as long has its own, shorter end
 ///   ([`crate::hosts::work::DEADLINE`]), since the host ends an overdue call by killing the process with all other calls.
-/// - `batchSize` + `newBatchThreshold` = 12 customers polled at once per instance: each poll has several calls in flight,
-///   and Resource Manager's limits are per tenant, so the bound protects our memory, not Azure.
+/// - `batchSize` + `newBatchThreshold` = 128 customers polled at once per instance: a poll mostly waits for Azure, one call
+///   after the other, so it takes many to keep the 64 calls of `AZURE_REQUESTS_IN_FLIGHT` busy, and those that wait out a
+///   `Retry-After` hold a place, not a call. `docs/scale.md` has the arithmetic.
 /// - `visibilityTimeout` 30 s × `maxDequeueCount` 5: a short trouble of Azure passes before a message becomes poison. A
 ///   lost message costs nothing for long, since the next timer plans the customer again.
 /// - `maxPollingInterval` 10 s: how late a poll may start after the timer.

@@ -1,15 +1,18 @@
 //! From Azure's rows to our words. Pure; a row that cannot be read is told, and spoils nothing else.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+#[cfg(test)]
+use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
-use serde::Deserialize as _;
+#[cfg(test)]
 use serde_json::Value;
 
 use super::reading::ObservedEvent;
+#[cfg(test)]
+use super::wire::fast;
 use super::wire::health::{AvailabilityProperties, EventProperties, Impact, ImpactedRegion, Row};
-use super::wire::lenient::fold_keys;
 use crate::model::{
     AvailabilityState, EventContent, EventStatus, EventType, EventUpdate, RegionImpact, ResourceId, ResourceState,
     ServiceImpact, SubscriptionId, TextHash, TrackingId, unite_impact,
@@ -29,9 +32,9 @@ pub(crate) struct EventRow {
 }
 
 /// Reads an event row of REST or Resource Graph and adds its texts. None when it has no usable tracking id.
+#[cfg(test)]
 pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash, String>) -> Option<EventRow> {
-    let row = Row::<EventProperties>::deserialize(fold_keys(row)).ok()?;
-    event_of(row, index_only, |text| {
+    event_of(fast::event(row.to_string().as_bytes())?, index_only, |text| {
         let text = clean(&text)?;
         let hash = TextHash::of(&text);
         texts.insert(hash.clone(), text);
@@ -39,7 +42,8 @@ pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash,
     })
 }
 
-/// The same of a row that was read, where `keep` cleans and keeps a text.
+/// What an event row of REST or Resource Graph says, where `keep` cleans and keeps a text. None when it has no usable tracking
+/// id.
 pub(crate) fn event_of(
     row: Row<EventProperties>,
     index_only: bool,
@@ -110,13 +114,14 @@ pub(crate) fn newer(a: ObservedEvent, b: ObservedEvent) -> ObservedEvent {
     if order.is_ge() { a } else { b }
 }
 
-/// Reads an availability row of REST or Resource Graph. None when it names no resource or is an impacting event rather
-/// than a status (its state is null).
+/// Reads an availability row of REST or Resource Graph.
+#[cfg(test)]
 pub(crate) fn availability(row: Value) -> Option<(ResourceId, ResourceState)> {
-    availability_of(Row::deserialize(fold_keys(row)).ok()?)
+    availability_of(fast::availability(row.to_string().as_bytes())?)
 }
 
-/// The same of a row that was read.
+/// What an availability row of REST or Resource Graph says. None when it names no resource or is an impacting event rather
+/// than a status (its state is null).
 pub(crate) fn availability_of(row: Row<AvailabilityProperties>) -> Option<(ResourceId, ResourceState)> {
     let properties = row.properties;
     let id = ResourceId::parse(&properties.target_resource_id.or(row.id)?).ok()?;
@@ -195,7 +200,7 @@ static HARMLESS: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
 });
 
 /// One line of foreign text: capped, without control characters.
-fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_LINE_CHARS).collect()
 }
 

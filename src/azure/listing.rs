@@ -1,10 +1,9 @@
 //! Listings whose rows are read while they arrive: a page of megabytes is never held, only what its rows say.
 
 use reqwest::Method;
-use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::request::{RowSink, next_page_allowed, page_of};
+use super::request::{MAX_PAGES, RowSink, next_page_allowed, page_of};
 use super::{AccessToken, Client, Error};
 
 /// What a listing gave.
@@ -25,7 +24,6 @@ pub(super) struct Page<T> {
     pub unreadable: u32,
     /// The answer without its rows.
     pub envelope: Value,
-    pub headers: HeaderMap,
 }
 
 /// Reads one row from its bytes.
@@ -84,7 +82,7 @@ impl Client {
             listing.rows.extend(rows);
             listing.unreadable += unreadable;
             let Some(next) = next else { return Ok(listing) };
-            if let Err(error) = next_page_allowed(&self.cloud.resource_manager, &next, &seen) {
+            if let Err(error) = next_page_allowed(&self.cloud.resource_manager, &next, &seen, MAX_PAGES) {
                 listing.broken_off = Some(error);
                 return Ok(listing);
             }
@@ -106,6 +104,6 @@ impl Client {
     ) -> Result<Page<T>, Error> {
         let mut sink = Sink { read, rows: Vec::new(), unreadable: 0 };
         let answer = self.arm_url(method, url, token, body, Some(&mut sink)).await?;
-        Ok(Page { rows: sink.rows, unreadable: sink.unreadable, envelope: answer.body, headers: answer.headers })
+        Ok(Page { rows: sink.rows, unreadable: sink.unreadable, envelope: answer.body })
     }
 }

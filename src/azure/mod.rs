@@ -1,20 +1,25 @@
 //! All that is said to Azure: where it is, how a token is had, how a call is made, what the answers look like.
 
+mod activity_log;
 mod assertion;
 mod authority;
+mod availability;
 mod backoff;
 mod certificate;
 mod checks;
 mod cloud;
 mod convert;
+mod emerging;
 mod error;
 #[cfg(test)]
 mod examples;
 mod groups;
+mod impacted;
 mod lighthouse;
 mod listing;
 mod oidc;
 mod operator;
+mod pace;
 mod principal;
 pub mod reading;
 mod request;
@@ -38,6 +43,7 @@ pub(crate) use authority::{Prompt, SignIn};
 pub use certificate::{Certificate, CertificateFault, PublicCertificate, SigningAlgorithm};
 pub use checks::Answered;
 pub use cloud::Cloud;
+pub use emerging::EmergingReading;
 pub use error::{EntraRefusal, Error, Refusal};
 pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
@@ -70,6 +76,9 @@ pub struct Client {
     /// Requests to Resource Manager that may be in flight at once, over all customers.
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) cleaned: Arc<texts::Cleaned>,
+    pub(crate) pacer: Arc<pace::Pacer>,
+    /// What one poll spends. None: nobody counts.
+    pub(crate) meter: Option<Arc<pace::Meter>>,
 }
 
 /// An access token and when it ends.
@@ -111,6 +120,8 @@ impl Client {
             keys: Arc::default(),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
             cleaned: Arc::default(),
+            pacer: Arc::default(),
+            meter: None,
         }
     }
 

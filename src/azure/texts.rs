@@ -67,6 +67,11 @@ impl<'a> Texts<'a> {
         hash
     }
 
+    /// Takes in texts that were cleaned elsewhere.
+    pub fn extend(&self, texts: BTreeMap<TextHash, String>) {
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).extend(texts);
+    }
+
     /// What is not stored yet.
     pub fn into_new(self) -> BTreeMap<TextHash, String> {
         self.new.into_inner().unwrap_or_else(PoisonError::into_inner)

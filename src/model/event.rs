@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SubscriptionId, Timestamp, TrackingId};
+use super::{ImpactedResources, SubscriptionId, Timestamp, TrackingId};
 
 /// An open enumeration: known words as variants, unknown words kept as they came.
 macro_rules! open_enum {
@@ -277,7 +277,7 @@ impl Observation {
 }
 
 /// One tracking id of one customer: what each subscription sees, each distinct content once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventRecord {
     /// Distinct contents by hash.
@@ -286,6 +286,9 @@ pub struct EventRecord {
     pub observations: BTreeMap<SubscriptionId, Observation>,
     /// How often the event was opened: 1, and one more for each time Azure reopened it.
     pub episode: u32,
+    /// The resources that Azure names as hit, by subscription.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub impacted: BTreeMap<SubscriptionId, ImpactedResources>,
 }
 
 /// The merged view of one event for one customer.
@@ -336,16 +339,18 @@ fn merge<'a>(
     if let Some((_, _, active)) = all.iter().find(|(_, _, content)| content.is_active()) {
         content.status = active.status.clone();
     }
-    content.impact = unite_impact(all.iter().flat_map(|(_, _, content)| &content.impact));
-    content.tags = all.iter().flat_map(|(_, _, content)| content.tags.iter().cloned()).collect();
-    content.high_impact = all.iter().any(|(_, _, content)| content.high_impact);
+    // Hundreds of subscriptions see the same few contents: each of these is united once.
+    let distinct: BTreeMap<_, _> = all.iter().map(|(_, seen, content)| (&seen.content, *content)).collect();
+    content.impact = unite_impact(distinct.values().flat_map(|content| &content.impact));
+    content.tags = distinct.values().flat_map(|content| content.tags.iter().cloned()).collect();
+    content.high_impact = distinct.values().any(|content| content.high_impact);
     content.updates = {
-        let united: BTreeSet<_> = all.iter().flat_map(|(_, _, content)| content.updates.iter().cloned()).collect();
+        let united: BTreeSet<_> = distinct.values().flat_map(|content| content.updates.iter().cloned()).collect();
         united.into_iter().rev().collect()
     };
     Some(MergedEvent {
         tracking_id: tracking_id.clone(),
-        severity: all.iter().map(|(_, _, content)| content.severity()).max()?,
+        severity: distinct.values().map(|content| content.severity()).max()?,
         last_update: all.iter().filter_map(|(_, seen, _)| seen.last_update).max(),
         subscriptions: all.iter().map(|(id, _, _)| *id).collect(),
         first_seen: all.iter().map(|(_, seen, _)| seen.first_seen).min(),

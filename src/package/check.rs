@@ -242,7 +242,7 @@ mod tests {
         one(&|dir| fs::remove_file(dir.join("host.json")).unwrap(), "host.json: ");
         one(&|dir| replace(&dir.join("host.json"), "\"2.0\"", "\"1.0\""), "host.json: version");
         one(&|dir| replace(&dir.join("host.json"), "Microsoft.Azure.Functions.", ""), "extensionBundle");
-        one(&|dir| replace(&dir.join("host.json"), "\"batchSize\": 8", "\"batchSize\": 33"), "batchSize");
+        one(&|dir| replace(&dir.join("host.json"), "\"batchSize\": 32", "\"batchSize\": 33"), "batchSize");
         one(&|dir| replace(&dir.join("host.json"), "\"azure\"", "\"./azure\""), "plain name");
         one(&|dir| replace(&dir.join("host.json"), "\"azure\"", "\"handler\""), "handler: host.json names it");
         one(&|dir| replace(&dir.join("host.json"), "HttpRequest\": true", "HttpRequest\": false"), "Proxying");

@@ -62,6 +62,7 @@ fn observe(
             contents: BTreeMap::new(),
             observations: BTreeMap::new(),
             episode: 0,
+            impacted: BTreeMap::new(),
         });
         let known = record.observations.get(&subscription);
         let version = accept(known.and_then(|seen| Some((seen, record.contents.get(&seen.content)?))), observed);
@@ -69,8 +70,10 @@ fn observe(
         let last_seen = known.map_or(at, |seen| seen.last_seen.max(at));
         let seen = match (version, known) {
             (Some(content), _) => {
-                let hash = content.hash();
-                record.contents.insert(hash.clone(), content);
+                // What another subscription said already has its name.
+                let same = record.contents.iter().find(|(_, known)| **known == content).map(|(hash, _)| hash.clone());
+                let hash = same.unwrap_or_else(|| content.hash());
+                record.contents.entry(hash.clone()).or_insert(content);
                 Observation {
                     content: hash,
                     last_update: known.and_then(|seen| seen.last_update).max(observed.last_update),

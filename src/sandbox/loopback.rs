@@ -82,10 +82,8 @@ pub fn tenant(number: u32) -> TenantId {
 
 /// The subscription of this index of its tenant of this number.
 pub fn subscription(number: u32, index: u32) -> SubscriptionId {
-    uuid::Uuid::from_u128(
-        0x5b00_0000_0000_4000_8000_0000_0000_0000 | (u128::from(index) << 96) | u128::from(number),
-    )
-    .into()
+    uuid::Uuid::from_u128(0x5b00_0000_0000_4000_8000_0000_0000_0000 | (u128::from(index) << 96) | u128::from(number))
+        .into()
 }
 
 /// The tenant's number in an id of either kind.

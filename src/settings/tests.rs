@@ -380,6 +380,15 @@ fn every_setting_that_is_read_is_in_the_list_of_names() {
 }
 
 #[test]
+fn the_number_of_requests_in_flight_is_bounded() {
+    assert_eq!(read(Door::Standalone, &[]).unwrap().requests_in_flight, 64);
+    assert_eq!(read(Door::Standalone, &[("AZURE_REQUESTS_IN_FLIGHT", "16")]).unwrap().requests_in_flight, 16);
+    for wrong in ["0", "1001", "many"] {
+        assert_eq!(fault(&[("AZURE_REQUESTS_IN_FLIGHT", wrong)]).0, "AZURE_REQUESTS_IN_FLIGHT");
+    }
+}
+
+#[test]
 fn whose_header_is_believed_follows_the_host_unless_it_is_set() {
     let caller = |door, set: &str| {
         let keys = format!("portal:{HASH}");

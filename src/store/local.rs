@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::etags::Etags;
 use super::{Backend, Blob, ETag, Error, Listed, check_path, check_prefix};
 use crate::model::sha256_hex;
 
@@ -35,6 +36,7 @@ struct Inner {
     root: PathBuf,
     /// Threads of this process queue here, so that only one of them asks for the file's lock.
     queues: [Mutex<()>; LOCKS],
+    etags: Etags,
 }
 
 impl Local {
@@ -46,7 +48,7 @@ impl Local {
         // Absolute from the start: a later change of the working directory moves nothing.
         let root = std::path::absolute(root.as_ref())
             .map_err(|error| Error::unavailable(format!("find the directory {}", root.as_ref().display()), error))?;
-        let inner = Inner { queues: Default::default(), root };
+        let inner = Inner { queues: Default::default(), etags: Etags::default(), root };
         inner.prepare().map_err(|error| {
             Error::unavailable(format!("use the directory {}: it must be writable", inner.root.display()), error)
         })?;
@@ -238,10 +240,15 @@ impl Inner {
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 self.walk(&path, listed)?;
-            } else if kind.is_file()
-                && let Some(blob) = self.read(&path)?
-            {
-                listed.push(Listed { path, etag: blob.etag });
+            } else if kind.is_file() {
+                let metadata = match entry.metadata() {
+                    Err(error) if is_absent(&error) => continue,
+                    other => other?,
+                };
+                let read = || Ok(self.read(&path)?.map(|blob| blob.etag));
+                if let Some(etag) = self.etags.of(&path, &metadata, read)? {
+                    listed.push(Listed { path, etag });
+                }
             }
         }
         Ok(())

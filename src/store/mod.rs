@@ -2,6 +2,7 @@
 
 mod container;
 mod documents;
+mod etags;
 mod key;
 mod local;
 mod objects;
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use documents::{Store, Stored, Versioned};
-pub use key::{Folder, Key, Month};
+pub use key::{Day, Folder, Key, Month};
 pub use local::Local;
 pub use objects::{Memory, Objects};
 

@@ -263,3 +263,19 @@ fn wrong_input_is_exit_code_2_and_says_what_would_be_right() {
     assert_eq!(none.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&none.stdout).contains("No customers yet"));
 }
+
+#[test]
+fn bench_measures_against_an_azure_in_another_process() {
+    let output = cli().args(["bench", "--quick", "--only", "ceiling", "--json"]).output().expect("the command runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let rows = rows.as_array().expect("rows");
+    let measured = |what: &str| {
+        let row = rows.iter().find(|row| row["what"].as_str().is_some_and(|text| text.starts_with(what)));
+        row.and_then(|row| row["measured"].as_str()).unwrap_or_default().to_owned()
+    };
+    assert!(measured("Azure SDK for Python").contains("60 subscriptions/s"), "the peers stand beside it: {rows:?}");
+    let ceiling = measured("Loopback Azure's own ceiling, 16 in flight");
+    let share: f64 = ceiling.split(' ').next().and_then(|text| text.parse().ok()).expect("a share");
+    assert!(share > 1.0 && share < 104.0, "nobody is faster than the latency: {ceiling}");
+}

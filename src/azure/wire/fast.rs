@@ -447,15 +447,31 @@ mod tests {
             prop::sample::select(vec!["", " ", "x", "true", "2026-01-15T10:00:00Z", "Active"]).prop_map(Value::from),
         ];
         let names = vec![
-            "Id", "name", "properties", "Title", "impact", "ImpactedRegions", "impactedregion", "Updates", "summary",
-            "updateDateTime", "eventTags", "isHIR", "Article", "articleContent", "lastUpdateTime", "availabilityState",
-            "occuredTime", "other",
+            "Id",
+            "name",
+            "properties",
+            "Title",
+            "impact",
+            "ImpactedRegions",
+            "impactedregion",
+            "Updates",
+            "summary",
+            "updateDateTime",
+            "eventTags",
+            "isHIR",
+            "Article",
+            "articleContent",
+            "lastUpdateTime",
+            "availabilityState",
+            "occuredTime",
+            "other",
         ];
         leaf.prop_recursive(6, 64, 5, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map(prop::sample::select(names.clone()), inner, 0..5)
-                    .prop_map(|map| Value::Object(map.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())),
+                prop::collection::btree_map(prop::sample::select(names.clone()), inner, 0..5).prop_map(|map| {
+                    Value::Object(map.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+                }),
             ]
         })
     }

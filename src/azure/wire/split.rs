@@ -174,7 +174,9 @@ mod tests {
 
     #[test]
     fn what_is_no_listing_is_envelope_and_what_breaks_off_is_no_json() {
-        for text in ["{\"value\": {\"value\": [1]}}", "[[1],2]", "{\"name\":\"value\",\"x\":[1]}", "17", "{\"a\":\"value\"}"] {
+        for text in
+            ["{\"value\": {\"value\": [1]}}", "[[1],2]", "{\"name\":\"value\",\"x\":[1]}", "17", "{\"a\":\"value\"}"]
+        {
             let (rows, envelope) = cut(text.as_bytes(), 3);
             assert!(rows.is_empty(), "{text}");
             assert_eq!(envelope.expect("whole"), serde_json::from_str::<Value>(text).expect("JSON"), "{text}");
@@ -185,11 +187,16 @@ mod tests {
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::from), "[a-z\"\\\\{}\\[\\],:é ]{0,12}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            "[a-z\"\\\\{}\\[\\],:é ]{0,12}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(4, 32, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map("[a-z\"]{0,4}", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map("[a-z\"]{0,4}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }

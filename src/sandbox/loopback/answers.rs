@@ -213,7 +213,8 @@ fn event(id: &str, bytes: usize, updated: Timestamp) -> Value {
     // The smallest events have a line of text and one region; the others grow by regions.
     if bytes < 6000 {
         let mut small = row(1, &text[..text.len() / 4]);
-        small["properties"]["impact"][0]["impactedRegions"][0]["updates"][0]["summary"] = json!(&text[..text.len() / 4]);
+        small["properties"]["impact"][0]["impactedRegions"][0]["updates"][0]["summary"] =
+            json!(&text[..text.len() / 4]);
         return small;
     }
     let (none, one) = (row(0, &text).to_string().len(), row(1, &text).to_string().len());

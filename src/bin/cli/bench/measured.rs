@@ -65,6 +65,8 @@ pub struct Measured {
     /// Of the last rounds together; of the only one where there is one.
     pub seconds: f64,
     pub first_seconds: f64,
+    /// The longest poll of one customer.
+    pub longest: f64,
     pub cpu_seconds: f64,
     /// What Azure was asked in `seconds`.
     pub requests: u64,
@@ -210,12 +212,17 @@ async fn poll_all(base: &str, polls: &Polls) -> anyhow::Result<Measured> {
             .map(|number| {
                 let app = Arc::clone(&app);
                 // A task each, as the hosts have it: else all would share one thread.
-                async move { tokio::spawn(async move { poll::poll_tenant(&app, tenant(number)).await }).await }
+                async move {
+                    let begin = Instant::now();
+                    let report = tokio::spawn(async move { poll::poll_tenant(&app, tenant(number)).await }).await;
+                    (report, begin.elapsed().as_secs_f64())
+                }
             })
             .collect();
         let mut polled = futures_util::stream::iter(polled).buffer_unordered(usize::try_from(polls.at_once)?);
-        while let Some(report) = polled.next().await {
+        while let Some((report, took)) = polled.next().await {
             report?.context("a poll")?;
+            measured.longest = measured.longest.max(took);
         }
         drop(polled);
         let seconds = start.elapsed().as_secs_f64();

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use health_monitor::functions::Functions;
 use health_monitor::sandbox::loopback::Shape;
 
 use crate::Common;
@@ -134,15 +135,21 @@ impl Bench {
         let requests = self.some(60 * in_flight);
         let done = measure(&Part::Ceiling { base: azure.base(), requests, in_flight })?;
         let floor = f64::from(requests) * LATENCY.as_secs_f64() / f64::from(in_flight);
-        let measured = format!("{:.1} % of the latency floor, {:.0} requests/s", 100.0 * floor / done.seconds, f64::from(requests) / done.seconds);
+        let measured = format!(
+            "{:.1} % of the latency floor, {:.0} requests/s",
+            100.0 * floor / done.seconds,
+            f64::from(requests) / done.seconds
+        );
         Ok(Row::new(&format!("Loopback Azure's own ceiling, {in_flight} in flight"), measured, ""))
     }
 
     /// Everything over REST: events and the availability listing of each subscription.
     async fn rest(&self, in_flight: u32) -> anyhow::Result<Row> {
-        let subscriptions = self.some(if in_flight == 16 { 100 } else { 200 });
+        // A customer's budget is 600 calls in one poll: so many subscriptions are read in full by the first.
+        let subscriptions = self.some(100);
+        let tenants = in_flight / 2;
         let azure = Azure::start(&Shape { graph: false, ..shape(subscriptions, &OBSERVED, 100) })?;
-        let polls = Polls { tenants: 8, subscriptions, at_once: 8, in_flight, rounds: 1, store: StoreKind::Memory };
+        let polls = Polls { tenants, subscriptions, at_once: tenants, in_flight, rounds: 1, store: StoreKind::Memory };
         let done = measure(&Part::Polls { base: azure.base(), polls })?;
         Ok(done.share(&format!("REST polls, {in_flight} in flight"), in_flight))
     }
@@ -151,15 +158,17 @@ impl Bench {
     async fn graph(&self, in_flight: u32) -> anyhow::Result<Row> {
         let azure = Azure::start(&shape(3, &OBSERVED, 100))?;
         let tenants = self.some(4 * in_flight).max(in_flight);
-        let polls = Polls { tenants, subscriptions: 3, at_once: 2 * in_flight, in_flight, rounds: 4, store: StoreKind::Memory };
+        let polls =
+            Polls { tenants, subscriptions: 3, at_once: 2 * in_flight, in_flight, rounds: 4, store: StoreKind::Memory };
         let done = measure(&Part::Polls { base: azure.base(), polls })?;
         Ok(done.share(&format!("Resource Graph polls, {in_flight} in flight"), in_flight))
     }
 
     async fn cpu(&self, name: &str, event_bytes: &[usize]) -> anyhow::Result<Row> {
-        let subscriptions = self.some(250);
+        let subscriptions = self.some(100);
         let azure = Azure::start(&Shape { graph: false, ..shape(subscriptions, event_bytes, 0) })?;
-        let polls = Polls { tenants: 8, subscriptions, at_once: 8, in_flight: 64, rounds: 1, store: StoreKind::Memory };
+        let polls =
+            Polls { tenants: 20, subscriptions, at_once: 8, in_flight: 64, rounds: 1, store: StoreKind::Memory };
         let done = measure(&Part::Polls { base: azure.base(), polls })?;
         let per = done.cpu_seconds / done.events as f64 * 10_000.0;
         Ok(Row::new(name, format!("{per:.2} s"), "0.25 s or less").judged(per <= 0.25))
@@ -167,37 +176,48 @@ impl Bench {
 
     async fn memory(&self, name: &str, subscriptions: u32, goal: Option<f64>) -> anyhow::Result<Vec<Row>> {
         let azure = Azure::start(&shape(subscriptions, &OBSERVED, 100))?;
-        let polls = Polls { tenants: 1, subscriptions, at_once: 1, in_flight: 64, rounds: 2, store: StoreKind::Directory };
+        let polls =
+            Polls { tenants: 1, subscriptions, at_once: 1, in_flight: 64, rounds: 3, store: StoreKind::Directory };
         let done = measure(&Part::Polls { base: azure.base(), polls })?;
         let peak = done.peak_mib();
         let row = Row::new(
             &format!("Peak memory, {name}"),
-            format!("{peak:.0} MiB; first poll {:.1} s, later {:.1} s", done.first_seconds, done.seconds),
+            format!("{peak:.0} MiB; first poll {:.1} s, longest {:.1} s", done.first_seconds, done.longest),
             &goal.map(|goal| format!("{goal:.0} MiB or less")).unwrap_or_default(),
         );
         let row = match goal {
             Some(goal) => row.judged(peak <= goal),
             None => row,
         };
-        let state = Row::new(&format!("State, {name}"), format!("{:.0} KB, texts {:.0} KB", done.state_kb(), done.texts_kb()), "");
+        let state = Row::new(
+            &format!("State, {name}"),
+            format!("{:.0} KB, texts {:.0} KB", done.state_kb(), done.texts_kb()),
+            "",
+        );
         Ok(vec![row, state])
     }
 
-    /// The same work with and without one answer in ten refused.
+    /// Two polls of each customer, with and without one answer in ten refused. A call that was refused four times in a row is
+    /// the second poll's.
     async fn throttled(&self) -> anyhow::Result<Vec<Row>> {
         let tenants = self.some(800);
+        // As many as a host has in work at once.
+        let at_once = u32::try_from(Functions::embedded().host.queue_concurrency)?;
         let mut seconds = Vec::new();
         let mut missing = 0;
         for refuse_every in [0, 10] {
             let azure = Azure::start(&Shape { refuse_every, ..shape(3, &EXAMPLE, 100) })?;
-            let polls = Polls { tenants, subscriptions: 3, at_once: 512, in_flight: 64, rounds: 1, store: StoreKind::Memory };
+            let polls =
+                Polls { tenants, subscriptions: 3, at_once, in_flight: 64, rounds: 2, store: StoreKind::Memory };
             let done = measure(&Part::Polls { base: azure.base(), polls })?;
-            seconds.push(done.seconds);
+            seconds.push(done.first_seconds + done.seconds);
             missing += done.missing;
         }
         let ratio = seconds[1] / seconds[0];
-        let measured = format!("{ratio:.2} times the clean run ({:.1} s), {missing} subscriptions or events missing", seconds[0]);
-        let row = Row::new("One answer in ten is 429 with Retry-After: 1", measured, "1.5 times or less, nothing missing");
+        let measured =
+            format!("{ratio:.2} times the clean run ({:.1} s), {missing} subscriptions or events missing", seconds[0]);
+        let row =
+            Row::new("One answer in ten is 429 with Retry-After: 1", measured, "1.5 times or less, nothing missing");
         Ok(vec![row.judged(ratio <= 1.5 && missing == 0)])
     }
 }

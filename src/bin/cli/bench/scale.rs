@@ -27,7 +27,8 @@ pub async fn standalone(tenants: u32) -> anyhow::Result<Vec<Row>> {
     let azure = Azure::start(&shape(SUBSCRIPTIONS, &OBSERVED, RESOURCES))?;
     let done = measure(&Part::Standalone { base: azure.base(), tenants })?;
     let peak = done.peak_mib();
-    let rounds = format!("first round {:.1} s, later {:.1} s; {} missing", done.first_seconds, done.seconds, done.missing);
+    let rounds =
+        format!("first round {:.1} s, later {:.1} s; {} missing", done.first_seconds, done.seconds, done.missing);
     let each = |bytes: u64| bytes as f64 / 1000.0 / f64::from(tenants);
     Ok(vec![
         Row::new(&format!("{tenants} tenants, standalone"), rounds, "a round within the interval of 60 s")
@@ -114,7 +115,8 @@ pub async fn functions(tenants: u32, instances: u32) -> anyhow::Result<Vec<Row>>
                 async move {
                     let begin = Instant::now();
                     // As the host does: the text as JSON, and that as JSON.
-                    let payload = json!({"Data": {"message": json!(text).to_string()}, "Metadata": {"DequeueCount": "1"}});
+                    let payload =
+                        json!({"Data": {"message": json!(text).to_string()}, "Metadata": {"DequeueCount": "1"}});
                     invoke(&handler, "PollTenant", &payload).await.map(|_| (begin.elapsed(), text.len()))
                 }
             })
@@ -133,10 +135,16 @@ pub async fn functions(tenants: u32, instances: u32) -> anyhow::Result<Vec<Row>>
     count(&app, tenants, SUBSCRIPTIONS, &mut measured).await?;
     Ok(vec![
         Row::new(
-            &format!("{tenants} tenants, Functions, {instances} instances with {} messages at once", host.queue_concurrency),
+            &format!(
+                "{tenants} tenants, Functions, {instances} instances with {} messages at once",
+                host.queue_concurrency
+            ),
             format!(
                 "first round {:.1} s, later {:.1} s; longest call {:.1} s; largest message {largest} bytes; {} missing",
-                rounds[0], rounds[1], longest.as_secs_f64(), measured.missing
+                rounds[0],
+                rounds[1],
+                longest.as_secs_f64(),
+                measured.missing
             ),
             "a round within the interval of 60 s",
         )
