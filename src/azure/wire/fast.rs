@@ -30,7 +30,7 @@ fn read<P: FromMap + Default + DeserializeOwned>(row: &[u8]) -> Option<Row<P>> {
     if let Ok(Maybe(Some(row))) = serde_json::from_slice::<Maybe<Row<P>>>(row) {
         return Some(row);
     }
-    let value: Value = serde_json::from_slice(row).ok()?;
+    let value = serde_json::from_slice::<Value>(row).ok().filter(Value::is_object)?;
     Row::deserialize(fold_keys(value)).ok()
 }
 
@@ -429,6 +429,15 @@ mod tests {
         let read = event(row.to_string().as_bytes()).expect("read");
         let regions = &read.properties.impact[0].impacted_regions;
         assert_eq!(regions.iter().map(|region| region.updates.len()).collect::<Vec<_>>(), [1, 0, 1, 1]);
+    }
+
+    #[test]
+    fn an_array_is_no_object_and_what_is_in_it_no_field() {
+        let row = json!({"name": "A-1", "properties": ["B-1", "ServiceIssue"]});
+        assert_same(&row);
+        assert_eq!(event(row.to_string().as_bytes()).expect("read").properties.tracking_id, None);
+        assert_same(&json!({"name": "A-1", "properties": {"impact": [["Virtual Machines"]]}}));
+        assert!(event(b"[\"/x\",\"A-1\"]").is_none());
     }
 
     #[test]

@@ -45,14 +45,20 @@ pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
 /// The elements that can be read; anything but an array is an empty list.
 pub(crate) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
-        Value::Array(items) => items.into_iter().filter_map(|item| T::deserialize(item).ok()).collect(),
+        // serde would read an array as the fields of an object, one after the other: no element of ours is an array.
+        Value::Array(items) => {
+            let items = items.into_iter().filter(|item| !item.is_array());
+            items.filter_map(|item| T::deserialize(item).ok()).collect()
+        }
         _ => Vec::new(),
     })
 }
 
 /// The object, or its default when it is missing or something else.
 pub(crate) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
-    Ok(T::deserialize(Value::deserialize(deserializer)?).unwrap_or_default())
+    // An array is no object, though serde would read its elements as the fields in order.
+    let object = Some(Value::deserialize(deserializer)?).filter(Value::is_object);
+    Ok(object.and_then(|object| T::deserialize(object).ok()).unwrap_or_default())
 }
 
 /// False only for `false`, as boolean or text.
