@@ -108,6 +108,7 @@ impl Client {
     ) -> Result<Answer, Error> {
         let mut attempt = 1;
         loop {
+            #[expect(clippy::manual_map, reason = "a match shortens the trait object's life, a closure does not")]
             let sink = match &mut rows {
                 Some(rows) => Some(&mut **rows),
                 None => None,

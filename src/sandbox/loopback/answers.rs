@@ -246,7 +246,7 @@ fn pascal(value: &Value) -> Value {
 
 /// A resource's status; every third is a virtual machine, one in two hundred is not available.
 fn resource(index: u32, updated: Timestamp) -> Value {
-    let kind = if index % 3 == 0 { "Microsoft.Compute/virtualMachines" } else { "Microsoft.Sql/servers" };
+    let kind = if index.is_multiple_of(3) { "Microsoft.Compute/virtualMachines" } else { "Microsoft.Sql/servers" };
     let state = if index % 200 == 7 { "Unavailable" } else { "Available" };
     let stamp = updated.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     json!({
