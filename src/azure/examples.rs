@@ -111,7 +111,8 @@ fn official_emerging_issues_are_read_in_full() {
 #[test]
 fn official_impacted_resources_are_read_and_identities_are_not() {
     let Some(folder) = examples("resource-health") else { return };
-    for (name, named) in [("ImpactedResources_ListBy", 2), ("SecurityAdvisoryImpactedResources_ListBy", 0)] {
+    for (name, named) in [("ImpactedResources_ListBySubscription", 2), ("SecurityAdvisoryImpactedResources_ListBy", 0)]
+    {
         for (name, file) in files(&folder, &[name]) {
             let found: Vec<_> = rows(body(&file)).into_iter().filter_map(super::impacted::resource).collect();
             assert_eq!(found.len(), named, "{name}");
