@@ -18,13 +18,14 @@ pub const LARGEST_PAGE: u16 = 999;
 /// The most pages of one listing that we follow.
 const MOST_PAGES: usize = 20_000;
 
-/// What Graph shows of a user when nothing is chosen.
-const FIELDS: &str = "id,displayName,mail,userPrincipalName,accountEnabled,userType";
+/// What is asked of a user when nothing is chosen: what Graph gives by default, whether he may sign in, and whether he is a guest.
+const FIELDS: &str = "id,displayName,mail,userPrincipalName,accountEnabled,userType,givenName,surname,jobTitle,\
+     businessPhones,mobilePhone,officeLocation,preferredLanguage";
 
 /// Which users are wanted, and what of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserQuery {
-    /// Properties (`$select`). None: the ones that tell a user apart. Empty: what Graph gives by default.
+    /// Properties (`$select`). None: what Graph gives by default, and more. Empty: the default alone.
     pub select: Option<Vec<String>>,
     /// `$filter`.
     pub filter: Option<String>,

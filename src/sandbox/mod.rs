@@ -47,7 +47,7 @@ use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
 pub use authorization::{Delegation, Role, RoleAssignment};
-pub use demo::{DEMO_TENANTS, DemoTimes, demo_outage};
+pub use demo::{DEMO_MAILBOX, DEMO_TENANTS, DemoTimes, demo_outage};
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
 pub use monitor::{LogsTable, Monitor, TakenMetric, Workspace};
@@ -253,6 +253,13 @@ impl Sandbox {
             ("AZURE_MONITOR_METRICS_URL", format!("{}{{region}}", self.shared.metrics)),
             ("PARTNER_NAME", application.publisher),
         ])
+    }
+
+    /// The settings with which customers' health is published as metrics, for the world's first resource that takes some.
+    pub fn metrics_settings(&self) -> BTreeMap<&'static str, String> {
+        let first = self.change(|world| world.monitor.resources.first().cloned());
+        let settings = |(id, region)| [("HEALTH_METRICS_RESOURCE_ID", id), ("HEALTH_METRICS_REGION", region)];
+        first.map(settings).into_iter().flatten().collect()
     }
 
     /// Every secret that the sandbox knows or gave out: client secrets, codes, tokens. None of them may show up in a log.

@@ -35,7 +35,7 @@ async fn all_pages_are_read_and_each_user_is_there_once() {
     assert_eq!(progress, [999, 1998, 2345]);
     assert!(users.broken_off.is_none() && !users.more);
     assert!(users.context.is_some_and(|context| context.ends_with("$metadata#users")));
-    assert!(asked(&app)[0].contains("$select=id,displayName,mail,userPrincipalName,accountEnabled,userType"));
+    assert!(asked(&app)[0].contains("$select=id,displayName,mail,userPrincipalName,accountEnabled,userType,givenName"));
     let small = UserQuery { page_size: Some(100), ..UserQuery::default() };
     let again = app.app.azure.users(home, &small, |_| {}).await.expect("users");
     assert_eq!((names(&again.rows), again.pages), (names(&users.rows), 24));
