@@ -48,11 +48,18 @@ pub enum Subject {
     Subscription {
         /// The subscription.
         subscription_id: SubscriptionId,
+        /// Which side of it, such as `access`: of each the newest is told.
+        #[serde(default)]
+        aspect: String,
     },
     /// The customer as a whole.
     Customer,
     /// The monitor itself: its credential, its silence, a destination that is dead.
-    Monitor,
+    Monitor {
+        /// Which side of it, such as `credential`: of each the newest is told.
+        #[serde(default)]
+        aspect: String,
+    },
     /// A test that somebody asked for.
     Test,
 }
@@ -299,8 +306,17 @@ impl NoticeId {
 }
 
 impl Notice {
-    /// What is told in order and superseded: scope, route, channel and subject as one text.
+    /// What is told in order and superseded: scope, route, channel and subject as one text. Of one thread the newest is the
+    /// one with the greatest time of creation, and within one time the greatest phase.
     pub fn thread(&self) -> String {
+        match self.story.phase {
+            // A review is no later state of the incident: neither takes the other's place.
+            Phase::Remark => format!("{}|{}", self.matter(), self.story.word),
+            _ => self.matter(),
+        }
+    }
+
+    fn matter(&self) -> String {
         let scope = match self.scope {
             NoticeScope::Customer { tenant_id } => tenant_id.to_string(),
             NoticeScope::Partner => "partner".to_owned(),
@@ -308,18 +324,22 @@ impl Notice {
         let subject = match &self.subject {
             Subject::Event { tracking_id } => format!("event|{}", tracking_id.key()),
             Subject::Resource { resource_id } => format!("resource|{resource_id}"),
-            Subject::Subscription { subscription_id } => format!("subscription|{subscription_id}"),
-            Subject::Customer => "customer".to_owned(),
-            Subject::Monitor => "monitor".to_owned(),
+            Subject::Subscription { subscription_id, aspect } => format!("subscription|{subscription_id}|{aspect}"),
+            // The partner hears of every customer.
+            Subject::Customer => match &self.story.customer {
+                Some(customer) => format!("customer|{}", customer.tenant_id),
+                None => "customer".to_owned(),
+            },
+            Subject::Monitor { aspect } => format!("monitor|{aspect}"),
             // Every test is told.
             Subject::Test => format!("test|{}", self.id),
         };
         format!("{scope}|{}|{}|{subject}", self.route, self.channel)
     }
 
-    /// The id of its thread's [`Lane`](super::Lane): who was told of what, and in which order.
+    /// The id of its matter's [`Lane`](super::Lane): who was told of what, and in which order.
     pub fn thread_lane(&self) -> NoticeId {
-        NoticeId::of(self.scope, &self.route, &self.channel, &format!("thread|{}", self.thread()))
+        NoticeId::of(self.scope, &self.route, &self.channel, &format!("lane|{}", self.matter()))
     }
 
     /// The id of the [`Lane`](super::Lane) that it is sent in: its bundle's, else its thread's.

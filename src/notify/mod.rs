@@ -1,3 +1,7 @@
 //! Telling people: transitions become notices by routes, notices wait in the outbox, channels deliver them.
 
 pub mod channel;
+pub mod hours;
+pub(crate) mod matching;
+pub mod plan;
+pub mod story;
