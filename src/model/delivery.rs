@@ -25,7 +25,7 @@ pub struct Lane {
     /// The notice that told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<NoticeId>,
-    /// The latest episode whose beginning the destination knows of. 0: none.
+    /// The episode whose beginning the destination knows of, while it goes on. 0: none.
     #[serde(default)]
     pub begun: u32,
     /// When it was last written.
