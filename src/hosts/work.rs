@@ -119,7 +119,10 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             let notices = match notify::due_now(app).await {
                 Ok(notices) => notices,
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "which notices are due could not be read");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "which notices are due could not be read"
+                    );
                     Vec::new()
                 }
             };

@@ -370,8 +370,7 @@ impl Sender<'_> {
         let (mut given_up, mut waiting) = (Vec::new(), Vec::new());
         for mut notice in notices.drain(..) {
             notice.delivery.last_error = Some(why.clone());
-            notice.delivery.next_attempt_at =
-                schedule::after_failure(&notice.delivery, retry_after, now, chance(app));
+            notice.delivery.next_attempt_at = schedule::after_failure(&notice.delivery, retry_after, now, chance(app));
             match notice.delivery.next_attempt_at {
                 None => given_up.push(notice),
                 Some(_) => waiting.push(notice),

@@ -55,9 +55,8 @@ fn of_channel(channel: &str, notices: Vec<&Notice>, facts: &Facts<'_>) -> Vec<No
     let destination = facts.destinations.get(channel);
     if let Some(destination) = destination.filter(|one| one.rests(now)) {
         // Nothing is sent. What waited as long as it would have been tried is given up, many in one message.
-        let given_up = |notice: &&&Notice| {
-            destination.failing_for(schedule::PATIENCE, now) && schedule::is_overdue(notice, now)
-        };
+        let given_up =
+            |notice: &&&Notice| destination.failing_for(schedule::PATIENCE, now) && schedule::is_overdue(notice, now);
         let ids: Vec<_> = notices.iter().filter(given_up).map(|notice| notice.id).collect();
         let chunks = ids.chunks(IN_ONE_MESSAGE).map(|ids| NoticeMessage { notices: ids.to_vec(), whole: false });
         return chunks.take(OF_ONE_CHANNEL).collect();
@@ -67,9 +66,11 @@ fn of_channel(channel: &str, notices: Vec<&Notice>, facts: &Facts<'_>) -> Vec<No
     for notice in notices {
         lanes.entry(notice.lane()).or_default().push(notice);
     }
-    let mut ready: Vec<Lane<'_>> = lanes.into_values().filter_map(|lane| Lane::ready(lane, recovered_at, now)).collect();
+    let mut ready: Vec<Lane<'_>> =
+        lanes.into_values().filter_map(|lane| Lane::ready(lane, recovered_at, now)).collect();
     ready.sort_by_key(|lane| (lane.since, lane.notices[0].id));
-    let mut most = facts.per_minute.get(channel).map_or(OF_ONE_CHANNEL, |limit| (*limit as usize).clamp(1, OF_ONE_CHANNEL));
+    let mut most =
+        facts.per_minute.get(channel).map_or(OF_ONE_CHANNEL, |limit| (*limit as usize).clamp(1, OF_ONE_CHANNEL));
     if destination.is_some_and(|one| one.failing_since.is_some()) {
         // One finds out how it is; the others wait for what it finds.
         most = 1;
@@ -123,8 +124,11 @@ fn storms(ready: Vec<Lane<'_>>, routes: Option<&Routes>) -> Vec<NoticeMessage> {
     for lane in ready.iter().filter(|lane| fresh(lane)) {
         *by_route.entry(&lane.notices[0].route).or_default() += 1;
     }
-    let storms: BTreeSet<&str> =
-        by_route.into_iter().filter(|(id, lanes)| above(id).is_some_and(|most| *lanes > most as usize)).map(|(id, _)| id).collect();
+    let storms: BTreeSet<&str> = by_route
+        .into_iter()
+        .filter(|(id, lanes)| above(id).is_some_and(|most| *lanes > most as usize))
+        .map(|(id, _)| id)
+        .collect();
     let (mut messages, mut stormy): (Vec<NoticeMessage>, BTreeMap<&str, Vec<NoticeId>>) = Default::default();
     for lane in ready {
         match storms.get(lane.notices[0].route.as_str()) {

@@ -47,10 +47,7 @@ async fn end_one(app: &App, Ending { notice, end, detail }: Ending) -> Result<()
 /// Finishes what a crash may have left: the mark, what the lane has heard, the outbox.
 pub(super) async fn finish(app: &App, outcome: &Outcome) -> Result<(), store::Error> {
     let id = outcome.notice.id;
-    let told = matches!(
-        outcome.end,
-        NoticeEnd::Delivered | NoticeEnd::Bundled { .. } | NoticeEnd::Superseded { .. }
-    );
+    let told = matches!(outcome.end, NoticeEnd::Delivered | NoticeEnd::Bundled { .. } | NoticeEnd::Superseded { .. });
     create(app, &Key::Told(id), &Told { at: outcome.at, told }).await?;
     if matches!(outcome.end, NoticeEnd::Delivered | NoticeEnd::Bundled { .. }) {
         heard(app, &outcome.notice).await?;

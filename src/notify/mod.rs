@@ -19,7 +19,9 @@ use std::sync::Arc;
 pub use due::NoticeMessage;
 
 use crate::app::App;
-use crate::model::{Customer, Destination, IncidentNotes, Notice, Routes, Snapshot, TrackingId, Transition, TransitionKind};
+use crate::model::{
+    Customer, Destination, IncidentNotes, Notice, Routes, Snapshot, TrackingId, Transition, TransitionKind,
+};
 use crate::store::{self, Folder, Key};
 
 /// Tells a customer's transitions: what the routes make of them is put into the outbox. Gives what is to be handed to the

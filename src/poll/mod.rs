@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::life;
 use crate::model::{Customer, Snapshot, SubscriptionId, TenantId};
-use crate::store::{self, Folder, Key, Versioned};
 use crate::notify::{self, NoticeMessage};
+use crate::store::{self, Folder, Key, Versioned};
 use plan::Scope;
 
 /// How often a poll starts over when another poll of the same customer was faster.
