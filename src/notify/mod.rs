@@ -10,6 +10,7 @@ mod ledger;
 pub(crate) mod matching;
 pub mod outbox;
 pub mod plan;
+pub mod render;
 pub mod schedule;
 pub mod story;
 
