@@ -6,6 +6,7 @@ use crate::azure;
 use crate::consent::lighthouse::LastDiscovery;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
+use crate::notify::remind::Reminded;
 use crate::outside::{Clock, Outside, Random};
 use crate::query::TenantCache;
 use crate::settings::Settings;
@@ -32,6 +33,8 @@ pub struct App {
     pub snapshots: TenantCache<Snapshot>,
     /// When this process last looked for delegations.
     pub last_discovery: LastDiscovery,
+    /// The reminders that this process put into the outbox.
+    pub reminded: Reminded,
 }
 
 impl App {
@@ -56,6 +59,7 @@ impl App {
             customers: TenantCache::new(Folder::Customers, Key::Customer),
             snapshots: TenantCache::new(Folder::Health, Key::Health),
             last_discovery: LastDiscovery::default(),
+            reminded: Reminded::default(),
         })
     }
 }
