@@ -6,13 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::TimeDelta;
 
-use super::plan::Draft;
-use super::story::{self, Matter};
-use super::{documents, matching};
+use super::again::{self, Again, Telling};
+use super::{documents, story};
 use crate::app::App;
 use crate::model::{
-    Audience, Customer, EventType, IncidentNotes, MergedEvent, Notice, NoticeId, Phase, Route, Routes, Snapshot,
-    Subject, Timestamp, TrackingId, Transition, TransitionKind,
+    Customer, EventType, IncidentNotes, MergedEvent, Notice, NoticeId, Phase, Route, Routes, Snapshot, Timestamp,
+    TrackingId,
 };
 use crate::store;
 
@@ -67,111 +66,39 @@ pub fn reminders(
     notes: &BTreeMap<TrackingId, IncidentNotes>,
     now: Timestamp,
 ) -> Vec<Notice> {
-    let seen = active_events(all);
+    let seen = again::active_events(all);
     let mut planned = BTreeMap::new();
     for route in &routes.routes {
         for (id, seen) in &seen {
             let note = notes.get(id);
-            let found = match route.audience {
-                Audience::Customer => seen.iter().flat_map(|one| of_route(routes, route, &[one], note, now)).collect(),
-                Audience::Partner => of_route(routes, route, &seen.iter().collect::<Vec<_>>(), note, now),
-            };
-            planned.extend(found.into_iter().map(|notice: Notice| (notice.id, notice)));
+            for again in Again::all(routes, route, seen, note, now) {
+                let found = of_event(route, &again, note, now);
+                planned.extend(found.into_iter().map(|notice| (notice.id, notice)));
+            }
         }
     }
     planned.into_values().collect()
 }
 
-/// One customer's view of an event that goes on.
-struct Seen<'a> {
-    customer: &'a Customer,
-    event: MergedEvent,
-    episode: u32,
-}
-
-fn active_events<'a>(all: &[(&'a Customer, &Snapshot)]) -> BTreeMap<TrackingId, Vec<Seen<'a>>> {
-    let mut seen: BTreeMap<TrackingId, Vec<Seen<'a>>> = BTreeMap::new();
-    for (customer, snapshot) in all {
-        for id in snapshot.events.keys().chain(snapshot.tenant_events.keys()).collect::<BTreeSet<_>>() {
-            let Some((event, episode)) = story::event_in(snapshot, id) else { continue };
-            if event.content.is_active() && !event.no_longer_listed {
-                seen.entry(id.clone()).or_default().push(Seen { customer, event, episode: episode.max(1) });
-            }
-        }
-    }
-    seen
-}
-
 /// What one route reminds of, of one event.
-fn of_route(
-    routes: &Routes,
-    route: &Route,
-    seen: &[&Seen<'_>],
-    note: Option<&IncidentNotes>,
-    now: Timestamp,
-) -> Vec<Notice> {
-    let transition = |one: &Seen<'_>| {
-        let kind = TransitionKind::EventOpened {
-            tracking_id: one.event.tracking_id.clone(),
-            title: one.event.content.title.clone(),
-            severity: one.event.severity,
-        };
-        Transition::new(one.customer.tenant_id, kind, "reminder", now, false)
-    };
-    let taken: Vec<_> = seen
-        .iter()
-        .map(|one| (*one, transition(one)))
-        .filter(|(one, transition)| matching::concerns(route, &matter(one, transition)))
-        .collect();
-    // Whoever comes first: the newest view speaks, and the earliest sight counts.
-    let newest = taken.iter().max_by_key(|(one, _)| (one.event.last_update, one.event.content.hash()));
-    let Some((speaker, transition)) = newest else { return Vec::new() };
-    let first_seen = taken.iter().filter_map(|(one, _)| one.event.first_seen).min().unwrap_or(now);
-    let episode = taken.iter().map(|(one, _)| one.episode).max().unwrap_or(1);
-    let matter = matter(speaker, transition);
-    let id = speaker.event.tracking_id.key();
-    let over_all_customers = route.audience == Audience::Partner;
-    let tell = |occurrence: String, fact: String, only_after_start: bool| {
-        let mut story = matter.story(over_all_customers);
-        story.word = story::REMINDER.to_owned();
-        story.phase = Phase::Changed;
-        story.facts.push(("Reminder".to_owned(), fact));
-        let draft = Draft {
-            route,
-            customer: (!over_all_customers).then_some(speaker.customer),
-            subject: Subject::Event { tracking_id: speaker.event.tracking_id.clone() },
-            episode,
-            story,
-            occurrence: format!("reminder|{id}|{occurrence}"),
-            only_after_start,
-            note,
-            now,
-        };
-        draft.notices(routes)
+fn of_event(route: &Route, again: &Again<'_>, note: Option<&IncidentNotes>, now: Timestamp) -> Vec<Notice> {
+    let (event, episode, first_seen) = (again.event(), again.episode, again.first_seen);
+    let reminder = |occurrence: String, fact: String, only_after_start: bool| {
+        let fact = ("Reminder".to_owned(), fact);
+        again.tell(Telling { word: story::REMINDER, phase: Phase::Changed, occurrence, fact, only_after_start })
     };
     let mut notices = Vec::new();
-    if let Some((moment, hours)) = ahead(route, &speaker.event, first_seen, now) {
-        let fact = format!("{hours} hours before {}", what_is_ahead(&speaker.event));
-        notices.extend(tell(format!("{}|{hours}", moment.to_rfc3339()), fact, false));
+    if let Some((moment, hours)) = ahead(route, event, first_seen, now) {
+        let fact = format!("{hours} hours before {}", what_is_ahead(event));
+        notices.extend(reminder(format!("{}|{hours}", moment.to_rfc3339()), fact, false));
     }
-    if let Some(round) = unacknowledged(route, &speaker.event, episode, first_seen, note, now) {
+    if let Some(round) = unacknowledged(route, event, episode, first_seen, note, now) {
         let minutes = round * i64::from(route.timing.remind_unacknowledged_minutes.unwrap_or_default());
         let fact = format!("it goes on, and nobody has acknowledged it for {minutes} minutes");
         // Whoever was not told that it began is not asked to acknowledge it.
-        notices.extend(tell(format!("unacknowledged|{episode}|{round}"), fact, true));
+        notices.extend(reminder(format!("unacknowledged|{episode}|{round}"), fact, true));
     }
     notices
-}
-
-fn matter<'a>(one: &Seen<'a>, transition: &'a Transition) -> Matter<'a> {
-    Matter {
-        transition,
-        customer: Some(one.customer),
-        event: Some(one.event.clone()),
-        was: None,
-        episode: one.episode,
-        resource: None,
-    }
 }
 
 fn what_is_ahead(event: &MergedEvent) -> &'static str {
