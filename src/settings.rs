@@ -1,6 +1,7 @@
 //! Settings: every variable, read and checked once. Every fault is reported at once, never only the first.
 
 mod credential;
+mod notify;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use self::credential::{Credential, Expiry};
+pub use self::notify::{NotifySecrets, Reach, SECRET_PREFIX};
 use self::read::Reader;
 pub use self::unregistered::Unregistered;
 use crate::azure::Cloud;
@@ -60,6 +62,10 @@ pub struct Settings {
     pub caller: Caller,
     /// What AWS gives us; only through the Lambda door.
     pub aws: Option<Aws>,
+    /// Which addresses notices may be sent to (`PRIVATE_DESTINATIONS`).
+    pub reach: Reach,
+    /// The secrets of destinations (`NOTIFY_*`).
+    pub notify_secrets: NotifySecrets,
 }
 
 /// What the Lambda door needs of AWS. Lambda itself sets the region and the credentials of the function's role.
@@ -257,6 +263,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("RATE_LIMITS", "client=60,total=1200,clientLookups=10,totalLookups=120"),
     ("CLIENT_ADDRESS_HEADER", ""),
     ("HEALTH_POLL_QUEUE_URL", ""),
+    ("PRIVATE_DESTINATIONS", ""),
     ("LOG_FORMAT", "json"),
     ("RUST_LOG", "info"),
 ];
@@ -268,7 +275,7 @@ impl Settings {
     /// [`Faults`], all of them.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env(door: Door) -> Result<Self, Faults> {
-        Self::from_lookup(door, |name| std::env::var(name).ok())
+        Ok(Self::from_lookup(door, |name| std::env::var(name).ok())?.with_secrets(environment()))
     }
 
     /// Reads the process's environment, and below it the `Values` of a `local.settings.json`, if there is one: what the
@@ -279,7 +286,8 @@ impl Settings {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn load(door: Door, local_settings: &std::path::Path) -> Result<Self, Faults> {
         let values = local_values(local_settings)?;
-        Self::from_lookup(door, |name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))
+        let settings = Self::from_lookup(door, |name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))?;
+        Ok(settings.with_secrets(environment().chain(values)))
     }
 
     /// Reads settings from any source of names and values. An empty value counts as not set.
@@ -301,6 +309,7 @@ impl Settings {
         let partner_logo = reader.partner_logo();
         let rate_limits = reader.rate_limits();
         let caller = reader.caller(door);
+        let reach = reader.reach(door);
         let aws = if door == Door::Lambda { reader.aws() } else { None };
         match (identity, cloud, public_base_url, store, onboarding) {
             (Some(identity), Some(cloud), Some(public_base_url), Some(store), Some(onboarding))
@@ -321,6 +330,8 @@ impl Settings {
                     rate_limits,
                     caller,
                     aws,
+                    reach,
+                    notify_secrets: NotifySecrets::default(),
                 })
             }
             _ => Err(Faults(reader.faults)),
@@ -346,6 +357,11 @@ impl Settings {
     pub fn public_is_https(&self) -> bool {
         self.public_base_url.scheme() == "https"
     }
+}
+
+/// The names and values of the environment that are text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Where Entra sends browsers back to: after a sign-in, and after an admin consent.

@@ -10,8 +10,10 @@ mod convert;
 mod error;
 #[cfg(test)]
 mod examples;
+mod graph;
 mod groups;
 mod lighthouse;
+mod mail;
 mod oidc;
 mod operator;
 mod principal;
@@ -20,6 +22,7 @@ mod request;
 mod resource_graph;
 mod resource_health;
 mod roles;
+mod service;
 mod subscriptions;
 mod time;
 mod token;
@@ -34,8 +37,10 @@ pub use authority::{Authority, Reach};
 pub(crate) use authority::{Prompt, SignIn};
 pub use certificate::{Certificate, CertificateFault, PublicCertificate, SigningAlgorithm};
 pub use checks::Answered;
-pub use cloud::Cloud;
+pub use cloud::{Cloud, Service};
 pub use error::{EntraRefusal, Error, Refusal};
+pub use graph::{LARGEST_PAGE, UserQuery, Users};
+pub use mail::{Accepted, Attachment, Mail, MailBody, MailError};
 pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
 pub(crate) use oidc::Person;
@@ -61,6 +66,7 @@ pub struct Client {
     pub(crate) tokens: Arc<token_cache::Cache>,
     pub(crate) identity_token: Arc<assertion::IdentityToken>,
     pub(crate) keys: Arc<oidc::KeyCache>,
+    pub(crate) mailboxes: Arc<mail::Mailboxes>,
 }
 
 /// An access token and when it ends.
@@ -100,6 +106,7 @@ impl Client {
             tokens: Arc::default(),
             identity_token: Arc::default(),
             keys: Arc::default(),
+            mailboxes: Arc::default(),
         }
     }
 }

@@ -9,6 +9,8 @@ pub mod incident;
 pub(crate) mod matching;
 pub mod plan;
 pub mod remind;
+pub mod render;
 pub mod storm;
 pub mod story;
+pub mod trial;
 pub mod validate;

@@ -18,6 +18,7 @@ mod identity;
 mod kql;
 mod lighthouse;
 mod mint;
+mod office;
 mod pages;
 mod registration;
 mod resource;
@@ -46,6 +47,7 @@ pub use authorization::{Delegation, Role, RoleAssignment};
 pub use demo::{DEMO_TENANTS, DemoTimes, demo_outage};
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
+pub use office::{Office, SentMail};
 pub use registration::{FederatedCredential, ManagedIdentity, Registration};
 pub use resource::Resource;
 pub use switches::{

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::authorization::{Delegation, Role, RoleAssignment};
 use super::event::Event;
 use super::faults::Fault;
+use super::office::Office;
 use super::registration::{ManagedIdentity, Registration};
 use super::resource::Resource;
 use super::script::Script;
@@ -58,6 +59,8 @@ pub struct World {
     pub health: HealthSwitches,
     /// How Resource Graph behaves.
     pub graph: GraphSwitches,
+    /// Users and mail, as Microsoft Graph has them.
+    pub office: Office,
     /// The managed identity of the partner's app.
     pub managed_identity: ManagedIdentity,
     /// Faults on order, first match wins.
@@ -223,6 +226,7 @@ impl World {
             arm: ArmSwitches::default(),
             health: HealthSwitches::default(),
             graph: GraphSwitches::default(),
+            office: Office::default(),
             managed_identity,
             faults: Vec::new(),
             script: Script::default(),
