@@ -6,6 +6,7 @@ use crate::azure;
 use crate::consent::lighthouse::LastDiscovery;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
+use crate::notify::desk::{Channels, Desk};
 use crate::notify::remind::Reminded;
 use crate::outside::{Clock, Outside, Random};
 use crate::query::TenantCache;
@@ -31,6 +32,8 @@ pub struct App {
     pub customers: TenantCache<Customer>,
     /// Snapshots, likewise.
     pub snapshots: TenantCache<Snapshot>,
+    /// What this process remembers of delivering notices.
+    pub desk: Desk,
     /// When this process last looked for delegations.
     pub last_discovery: LastDiscovery,
     /// The reminders that this process put into the outbox.
@@ -40,6 +43,11 @@ pub struct App {
 impl App {
     /// Wires the parts. Does no IO.
     pub fn new(settings: Settings, outside: Outside) -> Arc<Self> {
+        Self::with_channels(settings, outside, Box::new(crate::notify::desk::NoChannels))
+    }
+
+    /// The same with other channels, such as a test's.
+    pub fn with_channels(settings: Settings, outside: Outside, channels: Box<dyn Channels>) -> Arc<Self> {
         let Outside { clock, random, http, backend } = outside;
         let azure = azure::Client::new(
             settings.cloud.clone(),
@@ -58,6 +66,7 @@ impl App {
             azure,
             customers: TenantCache::new(Folder::Customers, Key::Customer),
             snapshots: TenantCache::new(Folder::Health, Key::Health),
+            desk: Desk::new(channels),
             last_discovery: LastDiscovery::default(),
             reminded: Reminded::default(),
         })

@@ -120,7 +120,9 @@ pub(super) async fn dry_run(app: &App, body: &[u8]) -> Result<Changed, Problem> 
             .as_u64()
             .and_then(|days| u16::try_from(days).ok())
             .filter(|days| (1..=dry_run::MOST_DAYS).contains(days))
-            .ok_or_else(|| Problem::invalid("days", format!("This must be a number from 1 to {}.", dry_run::MOST_DAYS)))?,
+            .ok_or_else(|| {
+                Problem::invalid("days", format!("This must be a number from 1 to {}.", dry_run::MOST_DAYS))
+            })?,
     };
     let routes = match body.get("routes") {
         None => crate::notify::documents::routes(app).await?,
@@ -155,7 +157,7 @@ pub(super) async fn acknowledge(app: &App, id: &TrackingId, body: &[u8]) -> Resu
     let by = manage::line("by", &said.by, 200)?;
     let reason = said.reason.as_deref().map(|text| manage::line("reason", text, MOST_WORDS)).transpose()?;
     let until = until(app, said.until, said.minutes, LONGEST_ACKNOWLEDGEMENT)?;
-    crate::notify::acknowledge(app, id, &by, reason.as_deref(), until).await?;
+    incident::acknowledge(app, id, &by, reason.as_deref(), until).await?;
     incident_as_it_is(app, id).await
 }
 

@@ -192,7 +192,7 @@ pub fn rehearse(
         each(transition, false, plan::partner_notices(routes, one, transition.at));
     }
     let told = told(planned.into_values().collect());
-    let storms = storm::storms(routes, &told);
+    let storms = storm::together(routes, &told);
     let mut heard: BTreeMap<(&str, &str), (usize, BTreeSet<String>)> = BTreeMap::new();
     for notice in &told {
         let (notices, messages) = heard.entry((&notice.route, &notice.channel)).or_default();
@@ -224,9 +224,9 @@ fn told(mut planned: Vec<Notice>) -> Vec<Notice> {
     planned.sort_by_key(|notice| (notice.created_at, notice.story.phase, notice.id));
     let mut begun = BTreeSet::new();
     planned.retain(|notice| {
-        let known = begun.contains(&notice.thread_id());
+        let known = begun.contains(&(notice.thread_lane(), notice.episode));
         if matches!(notice.story.phase, Phase::Began | Phase::Changed) {
-            begun.insert(notice.thread_id());
+            begun.insert((notice.thread_lane(), notice.episode));
         }
         known || !notice.only_after_start
     });

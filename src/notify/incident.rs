@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::again::{self, Again, Telling};
-use super::{documents, story};
+use super::{documents, outbox, story};
 use crate::app::App;
 use crate::model::{
     Acknowledgement, Customer, IncidentNotes, Note, Notice, Phase, Snapshot, Snooze, Subject, Timestamp, TrackingId,
@@ -30,8 +30,8 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
-/// Somebody looks after an incident: no reminders while it lasts, or until then. Gives what is to be told of it: it is for the
-/// caller to put it into the outbox.
+/// Somebody looks after an incident: no reminders while it lasts, or until then. Destinations that know acknowledgements, and
+/// that were told of the incident, are told.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Store`].
@@ -41,13 +41,15 @@ pub async fn acknowledge(
     by: &str,
     reason: Option<&str>,
     until: Option<Timestamp>,
-) -> Result<Vec<Notice>, Error> {
+) -> Result<(), Error> {
     let episode = episode(app, id).await?;
     let now = app.clock.now();
     let said = Acknowledgement { by: by.to_owned(), at: now, reason: reason.map(str::to_owned), until, episode };
     change(app, id, |notes| notes.acknowledged = Some(said.clone())).await?;
     tracing::info!(event.tracking_id = %id, by, "an incident was acknowledged");
-    Ok(acknowledged(app, id, &said).await?)
+    let notices = acknowledged(app, id, &said).await?;
+    outbox::put(app, &notices).await?;
+    Ok(())
 }
 
 /// Takes the acknowledgement back.

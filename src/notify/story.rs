@@ -91,7 +91,7 @@ impl<'a> Matter<'a> {
             Kind::ResourceNoLongerListed { .. } => Phase::Remark,
             Kind::CoverageLost { .. } | Kind::AccessLost { .. } | Kind::CustomerSilent { .. } => Phase::Began,
             Kind::CoverageRestored { .. } | Kind::AccessRestored { .. } | Kind::CustomerHeard { .. } => Phase::Ended,
-            Kind::CredentialExpiring { .. } => Phase::Began,
+            Kind::CredentialExpiring { .. } | Kind::DestinationFailed { .. } => Phase::Began,
             Kind::MonitorWasSilent { .. }
             | Kind::SubscriptionAdded { .. }
             | Kind::SubscriptionRemoved { .. }
@@ -128,7 +128,7 @@ impl<'a> Matter<'a> {
             Kind::CoverageLost { .. } | Kind::CoverageRestored { .. } | Kind::MonitorWasSilent { .. } => {
                 Severity::Medium
             }
-            Kind::CredentialExpiring { within_days: 0..=1, .. } => Severity::High,
+            Kind::CredentialExpiring { within_days: 0..=1, .. } | Kind::DestinationFailed { .. } => Severity::High,
             Kind::CredentialExpiring { within_days: 2..=7, .. } => Severity::Medium,
             Kind::CredentialExpiring { .. } => Severity::Low,
             Kind::SubscriptionStateChanged { .. } => Severity::Medium,
@@ -158,6 +158,9 @@ impl<'a> Matter<'a> {
         match (kind.subscription_id(), kind) {
             (Some(subscription_id), _) => Subject::Subscription { subscription_id, aspect: aspect.to_owned() },
             (None, Kind::CredentialExpiring { .. }) => Subject::Monitor { aspect: "credential".to_owned() },
+            (None, Kind::DestinationFailed { channel, .. }) => {
+                Subject::Monitor { aspect: format!("destination {channel}") }
+            }
             (None, Kind::MonitorWasSilent { .. }) => Subject::Monitor { aspect: "silence".to_owned() },
             (None, _) => Subject::Customer,
         }
@@ -236,6 +239,8 @@ impl<'a> Matter<'a> {
             Kind::CredentialExpiring { credential, within_days: 0, .. } => format!("Our {credential} has ended"),
             Kind::CredentialExpiring { credential, .. } => format!("Our {credential} ends soon"),
             Kind::MonitorWasSilent { .. } => "The monitor did not run for a while".to_owned(),
+            Kind::DestinationFailed { channel, gone: true, .. } => format!("The channel {channel} is gone"),
+            Kind::DestinationFailed { channel, .. } => format!("The channel {channel} takes nothing"),
             Kind::ResourceUnavailable { .. }
             | Kind::ResourceDegraded { .. }
             | Kind::ResourceUnknown { .. }
@@ -255,6 +260,12 @@ impl<'a> Matter<'a> {
             Kind::CustomerSilent { .. } => "run `doctor`, and look at the customer's gaps in `health`",
             Kind::MonitorWasSilent { .. } => {
                 "what changed meanwhile has been read now; see in the host's log why the timer did not run"
+            }
+            Kind::DestinationFailed { gone: true, .. } => {
+                "it is disabled: mend it, remove `disabled` from the routes, and run `notices replay --all`"
+            }
+            Kind::DestinationFailed { .. } => {
+                "its notices wait and are sent when it takes them again, for more than three days"
             }
             Kind::CredentialExpiring { .. } => "add a new credential with `register`, set it, and restart",
             Kind::ResourceNoLongerListed { .. } => {
@@ -285,6 +296,9 @@ impl<'a> Matter<'a> {
             }
             Kind::AccessLost { since, .. } => time("Since", Some(*since)),
             Kind::CredentialExpiring { expires_at, .. } => time("Ends", Some(*expires_at)),
+            Kind::DestinationFailed { channel, why, .. } => {
+                vec![("Channel".to_owned(), channel.clone()), ("Answer".to_owned(), why.clone())]
+            }
             Kind::CustomerSilent { last_read_at } => match last_read_at {
                 Some(at) => time("Last read", Some(*at)),
                 None => vec![("Last read".to_owned(), "never".to_owned())],

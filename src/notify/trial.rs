@@ -96,13 +96,8 @@ pub async fn send(app: &App, route: &str) -> Result<Vec<Trial>, Error> {
 }
 
 async fn sent(app: &App, channel: &dyn Channel, notice: Notice) -> Result<String, String> {
-    let parcel = Parcel {
-        id: notice.id,
-        sent_at: app.clock.now(),
-        attempt: 1,
-        texts: BTreeMap::new(),
-        notices: vec![notice],
-    };
+    let parcel =
+        Parcel { id: notice.id, sent_at: app.clock.now(), attempt: 1, texts: BTreeMap::new(), notices: vec![notice] };
     match select(channel.send(&parcel), app.clock.sleep(PATIENCE)).await {
         Either::Left((Ok(receipt), _)) => Ok(receipt.detail),
         Either::Left((Err(refusal), _)) => Err(refusal.to_string()),

@@ -20,8 +20,8 @@ use view::{CustomerSummary, EventSummary, Health, Incident, LostAccess, Publicat
 
 use crate::app::App;
 use crate::model::{
-    AccessTier, Acknowledgement, Customer, EventStatus, EventType, Grant, IncidentNotes, Note, Snapshot, Snooze, Source,
-    SubscriptionId, TenantId, TextHash, Timestamp, TrackingId,
+    AccessTier, Acknowledgement, Customer, EventStatus, EventType, Grant, IncidentNotes, Note, Snapshot, Snooze,
+    Source, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId,
 };
 use crate::poll;
 use crate::store::{self, Key};

@@ -21,7 +21,7 @@ const MOST_ROUTES: usize = 500;
 const MOST_NAMED: usize = 2000;
 
 /// The kinds of transitions that a route may name.
-pub const WORDS: [&str; 30] = [
+pub const WORDS: [&str; 31] = [
     "eventOpened",
     "eventUpdated",
     "eventResolved",
@@ -46,6 +46,7 @@ pub const WORDS: [&str; 30] = [
     "resourceNoLongerListed",
     "coverageLost",
     "credentialExpiring",
+    "destinationFailed",
     "coverageRestored",
     "accessLost",
     "accessRestored",
@@ -55,7 +56,7 @@ pub const WORDS: [&str; 30] = [
 ];
 
 /// Kinds that are no customer's: only the partner can be told.
-const PARTNERS_OWN: [&str; 2] = ["credentialExpiring", "monitorWasSilent"];
+const PARTNERS_OWN: [&str; 3] = ["credentialExpiring", "monitorWasSilent", "destinationFailed"];
 
 /// The types of events that Azure has.
 const EVENT_TYPES: [&str; 7] =

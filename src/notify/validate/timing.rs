@@ -22,6 +22,9 @@ pub(super) fn timing(reader: &mut Reader, place: &Place<'_>) {
     let digest = reader.given(place, object, "digest");
     if let Some(place) = reader.given(place, object, "stormAbove") {
         reader.number(&place, 1, 10_000, "notices");
+        if object.get("groupSeconds").and_then(Value::as_u64) == Some(0) {
+            reader.fault(&place, "a groupSeconds of more than 0 beside stormAbove: nothing comes together in no time");
+        }
         if digest.is_some() {
             reader.fault(&place, "no stormAbove beside digest: a digest is one message already");
         }
