@@ -8,6 +8,7 @@ use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
 use crate::notify::channel::Wire;
 use crate::notify::desk::{Channels, Desk};
+use crate::notify::remind::Reminded;
 use crate::outside::{Clock, Outside, Random};
 use crate::query::TenantCache;
 use crate::settings::Settings;
@@ -36,6 +37,8 @@ pub struct App {
     pub desk: Desk,
     /// When this process last looked for delegations.
     pub last_discovery: LastDiscovery,
+    /// The reminders that this process put into the outbox.
+    pub reminded: Reminded,
 }
 
 impl App {
@@ -72,6 +75,7 @@ impl App {
             snapshots: TenantCache::new(Folder::Health, Key::Health),
             desk,
             last_discovery: LastDiscovery::default(),
+            reminded: Reminded::default(),
         })
     }
 }

@@ -4,6 +4,7 @@ mod manage;
 mod parameters;
 mod probe;
 pub mod problem;
+mod telling;
 mod v1;
 
 use std::sync::Arc;

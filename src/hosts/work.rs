@@ -114,6 +114,9 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             if let Err(error) = poll::credential::warn_of_expiry(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");
             }
+            if let Err(error) = notify::remind(app).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "reminders could not be found");
+            }
             let planned = poll::plan(app).await?;
             // Nor may trouble with notices.
             let notices = match notify::due_now(app).await {

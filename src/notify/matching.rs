@@ -6,21 +6,26 @@ use super::story::Matter;
 
 /// True when a route takes a transition.
 pub(crate) fn takes(route: &Route, matter: &Matter<'_>) -> bool {
-    let matches = &route.matches;
-    let wanted = match matches.transitions.is_empty() {
+    let wanted = match route.matches.transitions.is_empty() {
         true => is_usual(route.audience, matter),
         false => {
             let word = matter.transition.kind.word();
-            matches.transitions.iter().any(|wanted| wanted.eq_ignore_ascii_case(&word))
+            route.matches.transitions.iter().any(|wanted| same(wanted, &word))
         }
     };
-    // What ends is told to whoever was told of the start, though it may have lost the severity or regions that it had then.
-    let lasting = only_after_start(route, matter) || passes(matches, matter);
+    wanted && concerns(route, matter)
+}
+
+/// True when a route takes what a transition is about, whatever kind of change it is.
+pub(crate) fn concerns(route: &Route, matter: &Matter<'_>) -> bool {
+    let matches = &route.matches;
     let customer = match matter.customer {
         Some(customer) => takes_customer(matches, customer),
         None => route.audience == Audience::Partner && matches.customers.is_empty() && matches.labels.is_empty(),
     };
-    wanted && lasting && customer && takes_type(matches, matter) && takes_subscription(matches, matter)
+    // What ends is told to whoever was told of the start, though it may have lost the severity or regions that it had then.
+    let lasting = only_after_start(route, matter) || passes(matches, matter);
+    customer && lasting && takes_type(matches, matter) && takes_subscription(matches, matter)
 }
 
 /// True when a route speaks of a customer at all.

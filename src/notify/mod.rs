@@ -1,18 +1,26 @@
 //! Telling people: transitions become notices by routes, notices wait in the outbox, channels deliver them.
 
+mod again;
 pub mod channel;
 pub mod deliver;
 pub mod desk;
 mod destination;
+pub(crate) mod documents;
+pub mod dry_run;
 pub mod due;
 pub mod hours;
+pub mod incident;
 mod ledger;
 pub(crate) mod matching;
 pub mod outbox;
 pub mod plan;
+pub mod remind;
 pub mod render;
 pub mod schedule;
+pub mod storm;
 pub mod story;
+pub mod trial;
+pub mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -64,6 +72,17 @@ pub async fn tell_partner(app: &App, transitions: &[Transition]) -> Result<Vec<N
     };
     notices.retain(|notice| !failed(&notice.channel));
     put(app, &routes, notices).await
+}
+
+/// Puts the reminders that are due now into the outbox. Gives how many are new.
+///
+/// # Errors
+/// The store's.
+pub async fn remind(app: &App) -> Result<usize, store::Error> {
+    let due = remind::due(app).await?;
+    let put = outbox::put(app, &due).await?;
+    app.reminded.note(&due);
+    Ok(put.len())
 }
 
 async fn put(app: &App, routes: &Routes, notices: Vec<Notice>) -> Result<Vec<NoticeMessage>, store::Error> {

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use super::hours::{self, Hours};
 use super::matching;
+use super::storm;
 use super::story::{Matter, zone_of};
 use crate::model::{
     Audience, Customer, Delivery, EventChange, IncidentNotes, Notice, NoticeId, NoticeScope, Phase, Route, Routes,
@@ -176,7 +177,11 @@ impl Draft<'_> {
         };
         let is_over = matches!(self.story.phase, Phase::Ended | Phase::Retracted);
         let snoozed = self.note.and_then(|note| note.snoozed_at(self.now)).filter(|_| !is_over);
-        let mut at = self.now + TimeDelta::seconds(group_seconds(self.route, &self.subject).into());
+        let seconds = group_seconds(self.route, &self.subject);
+        let mut at = match timing.storm_above {
+            Some(_) => storm::window_end(self.now, seconds),
+            None => self.now + TimeDelta::seconds(seconds.into()),
+        };
         at = snoozed.map_or(at, |snooze| snooze.until.max(at));
         let opens = timing.business_hours.as_ref().and_then(|hours| Hours::of(hours, zone));
         let open = |at| opens.as_ref().map_or(at, |hours| hours.next_for(self.story.severity, at));
@@ -192,7 +197,7 @@ impl Draft<'_> {
 }
 
 /// How long a notice of a route waits for more of the same.
-pub(super) fn group_seconds(route: &Route, subject: &Subject) -> u32 {
+fn group_seconds(route: &Route, subject: &Subject) -> u32 {
     let over_all_customers = route.audience == Audience::Partner && matches!(subject, Subject::Event { .. });
     let storms = route.timing.storm_above.is_some();
     let usual = if over_all_customers || storms { USUAL_GROUP_SECONDS } else { 0 };
