@@ -1,6 +1,7 @@
 //! The public HTTP routes under `/api/v1` and `/api/probe`, the same on every host.
 
 mod manage;
+mod notices;
 mod parameters;
 mod probe;
 pub mod problem;

@@ -15,7 +15,7 @@ use warp::reply::Response;
 use super::manage::{self, Changed};
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::telling;
+use super::{notices, telling};
 use crate::app::App;
 use crate::consent::invite;
 use crate::model::{InvalidId, sha256_hex};
@@ -110,6 +110,15 @@ async fn change<B: Buf, E>(
             let etag_of = |document: &Value| etag(&serde_json::to_vec(document).unwrap_or_default());
             telling::set_routes(app, call.headers, &body, etag_of).await
         }
+        (&Method::POST, ["notices", "replay"]) => {
+            none(&[])?;
+            notices::replay_all(app, &json_body(call, body).await?).await
+        }
+        (&Method::POST, ["notices", notice, "replay"]) => {
+            none(&[])?;
+            notices::replay(app, id("noticeId", notice)?).await
+        }
+        (method, ["notices", "replay"] | ["notices", _, "replay"]) => Err(Problem::method_not_allowed(method, "POST")),
         (&Method::POST, ["routes", "dry-run"]) => {
             none(&[])?;
             telling::dry_run(app, &json_body(call, body).await?).await
@@ -245,6 +254,7 @@ async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Resu
             let answer = query::incidents(app, &filter(&parameters), &parameters.page()?).await?;
             listing(app, "/api/v1/incidents", &parameters, answer)
         }
+        ["notices"] => notices::list(app, &read(method, query, &["top", "cursor", "state"])?).await?,
         ["incidents", tracking_id] => {
             read(method, query, &[])?;
             body(&query::incident(app, &id("trackingId", tracking_id)?).await?)

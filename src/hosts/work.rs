@@ -18,6 +18,9 @@ pub const DEADLINE: Duration = Duration::from_secs(8 * 60);
 /// What an erased customer left is looked for in the first minutes of each hour: two listings are too much for every minute.
 const ORPHANS_UNTIL_MINUTE: u32 = 3;
 
+/// Old entries of the delivery log are removed once a day, in the first minutes of this hour, UTC.
+const LOG_SWEPT_AT_HOUR: u32 = 3;
+
 /// The queue of customers to poll.
 pub const POLLS: &str = "health-poll";
 
@@ -110,6 +113,11 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
                 && let Err(error) = life::sweep_orphans(app).await
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "left-over documents could not be removed");
+            }
+            if app.clock.now().hour() == LOG_SWEPT_AT_HOUR && app.clock.now().minute() < ORPHANS_UNTIL_MINUTE
+                && let Err(error) = notify::log::sweep(app).await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old notices could not be removed");
             }
             if let Err(error) = poll::credential::warn_of_expiry(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");

@@ -11,6 +11,7 @@ pub mod due;
 pub mod hours;
 pub mod incident;
 mod ledger;
+pub mod log;
 pub(crate) mod matching;
 pub mod outbox;
 pub mod plan;
