@@ -139,6 +139,12 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    /// The trouble of what was not asked, because it did not fit what one poll may spend.
+    pub(super) fn put_off() -> Self {
+        let detail = "left to the next poll: Azure wants to be asked slowly".to_owned();
+        Self { reason: GapReason::PutOff, detail }
+    }
+
     /// The trouble that an error means.
     pub fn of(error: &super::Error) -> Self {
         Self { reason: error.gap_reason(), detail: error.to_string() }
