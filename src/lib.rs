@@ -15,6 +15,7 @@ pub mod hosts;
 pub mod life;
 pub mod limits;
 pub mod model;
+pub mod notify;
 pub mod outside;
 pub mod package;
 pub mod pages;

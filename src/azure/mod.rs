@@ -1,17 +1,21 @@
 //! All that is said to Azure: where it is, how a token is had, how a call is made, what the answers look like.
 
+mod activity_log;
 mod assertion;
 mod authority;
+mod availability;
 mod backoff;
 mod certificate;
 mod checks;
 mod cloud;
 mod convert;
+mod emerging;
 mod error;
 #[cfg(test)]
 mod examples;
 mod graph;
 mod groups;
+mod impacted;
 mod lighthouse;
 mod logs;
 mod mail;
@@ -19,6 +23,7 @@ mod metrics;
 mod named_key;
 mod oidc;
 mod operator;
+mod pace;
 mod principal;
 pub mod reading;
 mod request;
@@ -44,6 +49,7 @@ pub(crate) use authority::{Prompt, SignIn};
 pub use certificate::{Certificate, CertificateFault, PublicCertificate, SigningAlgorithm};
 pub use checks::Answered;
 pub use cloud::{Cloud, Service};
+pub use emerging::EmergingReading;
 pub use error::{EntraRefusal, Error, Refusal};
 pub use graph::{LARGEST_PAGE, UserQuery, Users};
 pub use logs::{LogAnswer, LogColumn, LogError, LogQuery, LogSource, LogTable, LogWay};
@@ -84,6 +90,9 @@ pub struct Client {
     pub(crate) tokens: Arc<token_cache::Cache>,
     pub(crate) identity_token: Arc<assertion::IdentityToken>,
     pub(crate) keys: Arc<oidc::KeyCache>,
+    pub(crate) pacer: Arc<pace::Pacer>,
+    /// What one poll spends. None: nobody counts.
+    pub(crate) meter: Option<Arc<pace::Meter>>,
     pub(crate) mailboxes: Arc<mail::Mailboxes>,
     pub(crate) log_ways: Arc<logs::LogWays>,
     pub(crate) metrics_audience: Arc<metrics::AudienceSpelling>,
@@ -126,6 +135,8 @@ impl Client {
             tokens: Arc::default(),
             identity_token: Arc::default(),
             keys: Arc::default(),
+            pacer: Arc::default(),
+            meter: None,
             mailboxes: Arc::default(),
             log_ways: Arc::default(),
             metrics_audience: Arc::default(),

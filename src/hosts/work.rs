@@ -18,6 +18,9 @@ pub const DEADLINE: Duration = Duration::from_secs(8 * 60);
 /// What an erased customer left is looked for in the first minutes of each hour: two listings are too much for every minute.
 const ORPHANS_UNTIL_MINUTE: u32 = 3;
 
+/// How long the status page of the cloud may keep the planning waiting.
+const EMERGING_LIMIT: Duration = Duration::from_secs(5);
+
 /// The queue of customers to poll.
 pub const POLLS: &str = "health-poll";
 
@@ -105,6 +108,9 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             // Metrics are told of what is kept, and nobody's poll waits for them.
             let (planned, ()) = tokio::join!(poll::plan(app), publish_metrics(app));
             let planned = planned?;
+            if !planned.is_empty() {
+                read_emerging(app).await;
+            }
             let summary = format!("{} customers are due", planned.len());
             let messages = planned.iter().map(|message| (POLLS, text(message))).collect();
             Ok(Done { messages, summary })
@@ -120,6 +126,17 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             }
             Err(error) => Err(error.into()),
         },
+    }
+}
+
+/// The status page of the cloud, which has customers of ours. Nobody is kept from being polled by it.
+async fn read_emerging(app: &Arc<App>) {
+    match tokio::time::timeout(EMERGING_LIMIT, poll::emerging::read_when_due(app)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the emerging issues could not be kept");
+        }
+        Err(_) => tracing::warn!("the emerging issues took too long to read"),
     }
 }
 

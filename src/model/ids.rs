@@ -90,6 +90,11 @@ guid_id!(
     TransitionId,
     "transition id"
 );
+guid_id!(
+    /// A notice, deterministic: the same change told to the same destination has the same id.
+    NoticeId,
+    "notice id"
+);
 
 /// The id of a management group, such as `contoso-root`; the root group's is the tenant's id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,29 +2,46 @@
 
 mod access;
 mod customer;
+mod emerging;
 mod event;
+mod headline;
 mod ids;
+mod impacted;
+mod incident;
 mod invite;
+mod notice;
+mod pace;
 mod resource;
+mod route;
 mod scope;
 mod snapshot;
 mod transition;
 
 pub use access::{AccessTier, AccessTrouble};
 pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
+pub use emerging::{Banner, EmergingChange, EmergingIssue, EmergingIssues, EmergingSeverity, EmergingStage};
 pub(crate) use event::open_enum;
 pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
     ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
 };
 pub use ids::{
-    ClientId, InvalidId, ManagementGroupId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId, TransitionId,
+    ClientId, InvalidId, ManagementGroupId, NoticeId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId,
+    TransitionId,
 };
+pub use impacted::{ImpactedResource, ImpactedResources};
+pub use incident::{Acknowledgement, IncidentNotes, Note, Snooze};
 pub use invite::{Invite, InviteUse};
+pub use notice::{
+    AffectedCustomer, Delivery, Notice, NoticeEnd, NoticeScope, Outcome, Phase, Story, StoryCustomer, StoryEvent,
+    Subject, Told,
+};
+pub use pace::{Lane, Pace, Spent};
 pub use resource::{AvailabilityState, ResourceState};
+pub use route::{Audience, BusinessHours, ChannelConfig, Digest, DigestEvery, Matches, Route, Routes, Timing};
 pub use scope::Scope;
 pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};
-pub use transition::{EventChange, Timeline, Transition, TransitionKind};
+pub use transition::{EventChange, ReviewStage, Timeline, Transition, TransitionKind};
 
 /// A moment, UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

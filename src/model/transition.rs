@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{GapReason, ResourceId, Severity, Source, SubscriptionId, TenantId, Timestamp, TrackingId, TransitionId};
+use super::{
+    EmergingChange, EmergingSeverity, GapReason, ResourceId, Severity, Source, SubscriptionId, TenantId, Timestamp,
+    TrackingId, TransitionId,
+};
 
 /// The namespace of transition ids: any fixed GUID of our own.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_2c3a_5b0e_4d7f_9a86_0b1c_2d3e_4f50);
@@ -80,6 +83,143 @@ pub enum TransitionKind {
         /// How much it matters.
         severity: Severity,
     },
+    /// Azure announced maintenance.
+    #[serde(rename_all = "camelCase")]
+    MaintenanceAnnounced {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How much it matters.
+        severity: Severity,
+        /// When it is to begin.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        starts_at: Option<Timestamp>,
+        /// When it is to end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_at: Option<Timestamp>,
+    },
+    /// Announced maintenance moved.
+    #[serde(rename_all = "camelCase")]
+    MaintenanceRescheduled {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How much it matters now.
+        severity: Severity,
+        /// When it was to begin.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was_to_start_at: Option<Timestamp>,
+        /// When it is to begin now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        starts_at: Option<Timestamp>,
+        /// When it is to end now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_at: Option<Timestamp>,
+    },
+    /// Maintenance has begun: its time came, or Azure says so.
+    #[serde(rename_all = "camelCase")]
+    MaintenanceStarted {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How much it matters.
+        severity: Severity,
+        /// When it is to end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_at: Option<Timestamp>,
+    },
+    /// Azure says that maintenance is done, maybe before its planned end.
+    #[serde(rename_all = "camelCase")]
+    MaintenanceCompleted {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+    },
+    /// Azure called an event off, such as maintenance that will not take place.
+    #[serde(rename_all = "camelCase")]
+    EventCancelled {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+    },
+    /// Azure says that there was no such problem: what was told about it is taken back.
+    #[serde(rename_all = "camelCase")]
+    EventRetracted {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+    },
+    /// Azure says that the customer has to do something.
+    #[serde(rename_all = "camelCase")]
+    ActionRequired {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How much it matters.
+        severity: Severity,
+        /// Until when, where Azure gives a deadline.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// Azure published its review of an incident that is over.
+    #[serde(rename_all = "camelCase")]
+    ReviewPublished {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// Which review.
+        stage: ReviewStage,
+    },
+    /// Azure withholds the text of an event from readers: there is something that we may not read.
+    #[serde(rename_all = "camelCase")]
+    DetailsWithheld {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How much it matters.
+        severity: Severity,
+    },
+    /// A text that was withheld can be read now.
+    #[serde(rename_all = "camelCase")]
+    DetailsAvailable {
+        /// The event.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How much it matters.
+        severity: Severity,
+    },
+    /// Nothing of a customer was read for several intervals: what we show of it is old.
+    #[serde(rename_all = "camelCase")]
+    CustomerSilent {
+        /// The last time that anything of it was read in full. None: never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_read_at: Option<Timestamp>,
+    },
+    /// A customer that was silent is read again.
+    #[serde(rename_all = "camelCase")]
+    CustomerHeard {
+        /// How it began: the last full reading before the silence.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        silent_since: Option<Timestamp>,
+    },
+    /// The monitor itself did not run for a while: found by its own next run. The partner's, not a customer's.
+    #[serde(rename_all = "camelCase")]
+    MonitorWasSilent {
+        /// The last heartbeat before the silence.
+        from: Timestamp,
+        /// The first run after it.
+        to: Timestamp,
+    },
     /// A resource stopped being available.
     #[serde(rename_all = "camelCase")]
     ResourceUnavailable {
@@ -129,6 +269,18 @@ pub enum TransitionKind {
         expires_at: Timestamp,
         /// It ends within this many days; 0: it has ended.
         within_days: u16,
+    },
+    /// Something happened to an issue that Azure shows for a whole cloud. The partner's, not a customer's.
+    #[serde(rename_all = "camelCase")]
+    EmergingIssueChanged {
+        /// The issue.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How bad it is, as Azure says.
+        severity: EmergingSeverity,
+        /// What happened.
+        change: EmergingChange,
     },
     /// It can be read again.
     #[serde(rename_all = "camelCase")]
@@ -180,6 +332,16 @@ pub enum TransitionKind {
     },
 }
 
+/// Which of Azure's two reviews of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReviewStage {
+    /// About three days after the incident.
+    Preliminary,
+    /// About two weeks after it.
+    Final,
+}
+
 /// What changed in an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -217,6 +379,21 @@ impl TransitionKind {
             Self::EventUpdated { tracking_id, .. } => format!("eventUpdated|{}", tracking_id.key()),
             Self::EventResolved { tracking_id, .. } => format!("eventResolved|{}", tracking_id.key()),
             Self::EventReopened { tracking_id, .. } => format!("eventReopened|{}", tracking_id.key()),
+            Self::MaintenanceAnnounced { tracking_id, .. } => format!("maintenanceAnnounced|{}", tracking_id.key()),
+            Self::MaintenanceRescheduled { tracking_id, .. } => format!("maintenanceRescheduled|{}", tracking_id.key()),
+            Self::MaintenanceStarted { tracking_id, .. } => format!("maintenanceStarted|{}", tracking_id.key()),
+            Self::MaintenanceCompleted { tracking_id, .. } => format!("maintenanceCompleted|{}", tracking_id.key()),
+            Self::EventCancelled { tracking_id, .. } => format!("eventCancelled|{}", tracking_id.key()),
+            Self::EventRetracted { tracking_id, .. } => format!("eventRetracted|{}", tracking_id.key()),
+            Self::ActionRequired { tracking_id, .. } => format!("actionRequired|{}", tracking_id.key()),
+            Self::ReviewPublished { tracking_id, stage, .. } => {
+                format!("reviewPublished|{}|{stage:?}", tracking_id.key())
+            }
+            Self::DetailsWithheld { tracking_id, .. } => format!("detailsWithheld|{}", tracking_id.key()),
+            Self::DetailsAvailable { tracking_id, .. } => format!("detailsAvailable|{}", tracking_id.key()),
+            Self::CustomerSilent { .. } => "customerSilent".to_owned(),
+            Self::CustomerHeard { .. } => "customerHeard".to_owned(),
+            Self::MonitorWasSilent { .. } => "monitorWasSilent".to_owned(),
             Self::ResourceUnavailable { resource_id } => format!("resourceUnavailable|{resource_id}"),
             Self::ResourceDegraded { resource_id } => format!("resourceDegraded|{resource_id}"),
             Self::ResourceUnknown { resource_id } => format!("resourceUnknown|{resource_id}"),
@@ -224,6 +401,9 @@ impl TransitionKind {
             Self::ResourceNoLongerListed { resource_id } => format!("resourceNoLongerListed|{resource_id}"),
             Self::CoverageLost { subscription_id, source, .. } => format!("coverageLost|{subscription_id}|{source:?}"),
             Self::CredentialExpiring { credential, .. } => format!("credentialExpiring|{credential}"),
+            Self::EmergingIssueChanged { tracking_id, change, .. } => {
+                format!("emergingIssueChanged|{}|{change:?}", tracking_id.key())
+            }
             Self::CoverageRestored { subscription_id, source } => {
                 format!("coverageRestored|{subscription_id}|{source:?}")
             }
@@ -234,6 +414,59 @@ impl TransitionKind {
             Self::SubscriptionStateChanged { subscription_id, was, is } => {
                 format!("subscriptionStateChanged|{subscription_id}|{was}|{is}")
             }
+        }
+    }
+
+    /// The kind as documents and the API spell it, such as `eventOpened`: the first part of the subject.
+    pub fn word(&self) -> String {
+        let subject = self.subject();
+        subject.split('|').next().unwrap_or_default().to_owned()
+    }
+
+    /// The event that it is about. None: it is about no event.
+    pub fn tracking_id(&self) -> Option<&TrackingId> {
+        match self {
+            Self::EventOpened { tracking_id, .. }
+            | Self::EventUpdated { tracking_id, .. }
+            | Self::EventResolved { tracking_id, .. }
+            | Self::EventReopened { tracking_id, .. }
+            | Self::EventCancelled { tracking_id, .. }
+            | Self::EventRetracted { tracking_id, .. }
+            | Self::MaintenanceAnnounced { tracking_id, .. }
+            | Self::MaintenanceRescheduled { tracking_id, .. }
+            | Self::MaintenanceStarted { tracking_id, .. }
+            | Self::MaintenanceCompleted { tracking_id, .. }
+            | Self::ActionRequired { tracking_id, .. }
+            | Self::ReviewPublished { tracking_id, .. }
+            | Self::DetailsWithheld { tracking_id, .. }
+            | Self::DetailsAvailable { tracking_id, .. } => Some(tracking_id),
+            _ => None,
+        }
+    }
+
+    /// The subscription that it is about: the one named, or the one that the resource is in. None: it is about no single one.
+    pub fn subscription_id(&self) -> Option<SubscriptionId> {
+        match self {
+            Self::CoverageLost { subscription_id, .. }
+            | Self::CoverageRestored { subscription_id, .. }
+            | Self::AccessLost { subscription_id, .. }
+            | Self::AccessRestored { subscription_id }
+            | Self::SubscriptionAdded { subscription_id, .. }
+            | Self::SubscriptionRemoved { subscription_id }
+            | Self::SubscriptionStateChanged { subscription_id, .. } => Some(*subscription_id),
+            _ => self.resource_id().and_then(ResourceId::subscription),
+        }
+    }
+
+    /// The resource that it is about. None: it is about no resource.
+    pub fn resource_id(&self) -> Option<&ResourceId> {
+        match self {
+            Self::ResourceUnavailable { resource_id }
+            | Self::ResourceDegraded { resource_id }
+            | Self::ResourceUnknown { resource_id }
+            | Self::ResourceRecovered { resource_id }
+            | Self::ResourceNoLongerListed { resource_id } => Some(resource_id),
+            _ => None,
         }
     }
 }

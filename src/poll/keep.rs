@@ -11,8 +11,6 @@ use crate::store::{self, Key, Month, Versioned};
 
 /// Texts written at once.
 const IN_FLIGHT: usize = 8;
-/// Rounds of read, change and write before a contended document is given up.
-const MAX_ROUNDS: u32 = 10;
 
 /// Stores texts that nothing referred to before. A text that is there already is the same text: its name is its hash.
 pub(super) async fn texts(
@@ -83,15 +81,16 @@ pub(super) async fn file_in(
     }
     for (month, transitions) in months {
         let key = key_of(month);
-        settle(app, &key, |timeline: Option<&Timeline>| {
-            let mut filed = timeline.cloned().unwrap_or_default();
-            let before = filed.transitions.len();
-            for transition in &transitions {
-                filed.transitions.entry(transition.id).or_insert_with(|| (*transition).clone());
-            }
-            (filed.transitions.len() > before).then_some(filed)
-        })
-        .await?;
+        app.store
+            .settle(&key, |timeline: Option<&Timeline>| {
+                let mut filed = timeline.cloned().unwrap_or_default();
+                let before = filed.transitions.len();
+                for transition in &transitions {
+                    filed.transitions.entry(transition.id).or_insert_with(|| (*transition).clone());
+                }
+                (filed.transitions.len() > before).then_some(filed)
+            })
+            .await?;
     }
     Ok(())
 }
@@ -102,26 +101,5 @@ pub(super) async fn record(
     tenant: TenantId,
     change: impl Fn(&Customer) -> Option<Customer>,
 ) -> Result<(), store::Error> {
-    settle(app, &Key::Customer(tenant), |customer: Option<&Customer>| change(customer?)).await
-}
-
-/// Reads, changes and writes a document until nobody was faster. `change` gives None when there is nothing to do.
-async fn settle<T: store::Stored>(
-    app: &App,
-    key: &Key,
-    change: impl Fn(Option<&T>) -> Option<T>,
-) -> Result<(), store::Error> {
-    let mut round = 1;
-    loop {
-        let before: Option<Versioned<T>> = app.store.read(key).await?;
-        let Some(after) = change(before.as_ref().map(|before| &before.value)) else { return Ok(()) };
-        let written = match &before {
-            Some(before) => app.store.replace(key, before, &after).await,
-            None => app.store.create(key, &after).await,
-        };
-        match written {
-            Err(store::Error::Conflict { .. } | store::Error::AlreadyExists { .. }) if round < MAX_ROUNDS => round += 1,
-            other => return other,
-        }
-    }
+    app.store.settle(&Key::Customer(tenant), |customer: Option<&Customer>| change(customer?)).await.map(drop)
 }

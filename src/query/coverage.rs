@@ -11,6 +11,8 @@ use crate::model::{Customer, GapReason, Snapshot, Source, SubscriptionId, Tenant
 const EVENTS_CURRENT_FOR: TimeDelta = TimeDelta::minutes(10);
 /// The availability listing is read every ten minutes.
 const RESOURCES_CURRENT_FOR: TimeDelta = TimeDelta::minutes(30);
+/// The activity log is read each hour.
+const ACTIVITY_CURRENT_FOR: TimeDelta = TimeDelta::hours(3);
 /// The most gaps that one answer names; it always says how many there are.
 const MAX_GAPS: usize = 200;
 
@@ -100,7 +102,18 @@ impl Known {
                     }
                     (None, Some(_)) => None,
                 };
+                let blind = found.is_some();
                 known.coverage.gaps.extend(found);
+                // The activity log is missed only where it is the only source left.
+                let log = snapshot.and_then(|snapshot| snapshot.coverage.get(&id)).map(|coverage| &coverage.activity);
+                let log_gap = log
+                    .filter(|_| blind && source == Source::Events)
+                    .and_then(|log| Some((log.gap.as_ref()?, log.read_at)));
+                known.coverage.gaps.extend(log_gap.map(|(missing, read_at)| CoverageGap {
+                    source: Source::ActivityLog,
+                    read_at,
+                    ..gap(missing.reason, missing.detail.clone(), Some(missing.since))
+                }));
             }
         }
         known.coverage.settle();
@@ -139,5 +152,6 @@ fn current_for(source: Source) -> TimeDelta {
     match source {
         Source::Events => EVENTS_CURRENT_FOR,
         Source::Resources => RESOURCES_CURRENT_FOR,
+        Source::ActivityLog => ACTIVITY_CURRENT_FOR,
     }
 }

@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
-use crate::model::{Customer, Invite, Snapshot, Timeline};
+use crate::model::{
+    Customer, EmergingIssues, IncidentNotes, Invite, Notice, Outcome, Routes, Snapshot, Timeline, Told,
+};
 
 /// The member of every document that holds its schema version.
 const SCHEMA_VERSION: &str = "schemaVersion";
@@ -34,6 +36,33 @@ impl Stored for Snapshot {
 impl Stored for Timeline {
     const SCHEMA: u64 = 1;
 }
+
+impl Stored for EmergingIssues {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Notice {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Outcome {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Told {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Routes {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for IncidentNotes {
+    const SCHEMA: u64 = 1;
+}
+
+/// Rounds of read, change and write before a contended document is given up.
+const MAX_ROUNDS: u32 = 10;
 
 /// A document as it was read, with its version and what we did not understand of it.
 #[derive(Debug, Clone)]
@@ -90,6 +119,31 @@ impl Store {
         let path = key.path();
         let body = encode(&path, after, Some(before))?;
         self.backend.update(&path, body, &before.etag).await.map(drop)
+    }
+
+    /// Reads, changes and writes a document until nobody was faster. `change` gives None when there is nothing to do. Gives
+    /// what was written.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it kept changing, and what reading and writing give.
+    pub async fn settle<T: Stored>(
+        &self,
+        key: &Key,
+        change: impl Fn(Option<&T>) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let mut round = 1;
+        loop {
+            let before: Option<Versioned<T>> = self.read(key).await?;
+            let Some(after) = change(before.as_ref().map(|before| &before.value)) else { return Ok(None) };
+            let written = match &before {
+                Some(before) => self.replace(key, before, &after).await,
+                None => self.create(key, &after).await,
+            };
+            match written {
+                Err(Error::Conflict { .. } | Error::AlreadyExists { .. }) if round < MAX_ROUNDS => round += 1,
+                other => return other.map(|()| Some(after)),
+            }
+        }
     }
 
     /// The raw bytes of a document that is no JSON: a text or a sealed session.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::{TenantId, TextHash, Timestamp};
+use crate::model::{NoticeId, TenantId, TextHash, Timestamp, TrackingId};
 
 /// The address of one document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,37 @@ pub enum Key {
     Timeline(TenantId, Month),
     /// The transitions of the partner himself in one month, such as of his credential.
     PartnerTimeline(Month),
+    /// The emerging issues of the cloud.
+    Emerging,
+    /// A notice that is not delivered yet.
+    Outbox(NoticeId),
+    /// The mark that a notice has ended.
+    Told(NoticeId),
+    /// The delivery log: how a notice of that day ended.
+    Delivered(Day, NoticeId),
+    /// A notice that was given up.
+    Dead(NoticeId),
+    /// The routes and channels.
+    Routes,
+    /// What the partner says about an incident.
+    Incident(TrackingId),
+}
+
+/// A calendar day, UTC, as `yyyy-mm-dd`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Day(String);
+
+impl Day {
+    /// The day of a moment.
+    pub fn of(at: Timestamp) -> Self {
+        Self(at.format("%Y-%m-%d").to_string())
+    }
+
+    /// The day of the path of a delivery log's entry, as listed.
+    pub fn of_path(path: &str) -> Option<Self> {
+        let day = path.strip_prefix("delivered/")?.split_once('/')?.0;
+        (segment(day) == day && day.len() == 10).then(|| Self(day.to_owned()))
+    }
 }
 
 /// A calendar month, UTC, as `yyyy-mm`.
@@ -55,14 +86,43 @@ pub enum Folder {
     Texts,
     /// Timelines of all customers.
     Timelines,
+    /// What concerns a whole cloud.
+    Cloud,
     /// Timelines of one customer.
     Timeline(TenantId),
+    /// Notices that are not delivered yet.
+    Outbox,
+    /// Marks of notices that have ended.
+    Told,
+    /// The delivery log of all days.
+    Delivered,
+    /// The delivery log of one day, by its number since 1970-01-01.
+    DeliveredOn(i32),
+    /// Notices that were given up.
+    Dead,
+    /// The partner's words on incidents.
+    Incidents,
+    /// Documents of which there is one, such as routes.
+    Partner,
 }
 
 impl Folder {
     /// The folders at the top: between them they have every document.
-    pub const ROOTS: [Self; 6] =
-        [Self::Customers, Self::Health, Self::Invites, Self::Sessions, Self::Texts, Self::Timelines];
+    pub const ROOTS: [Self; 13] = [
+        Self::Customers,
+        Self::Health,
+        Self::Invites,
+        Self::Sessions,
+        Self::Texts,
+        Self::Timelines,
+        Self::Outbox,
+        Self::Told,
+        Self::Delivered,
+        Self::Dead,
+        Self::Incidents,
+        Self::Partner,
+        Self::Cloud,
+    ];
 }
 
 impl Key {
@@ -74,8 +134,15 @@ impl Key {
             Self::Session(id) => format!("sessions/{}.bin", segment(id)),
             Self::Health(tenant) => format!("health/{tenant}.json"),
             Self::Text(hash) => format!("texts/{}.html", segment(hash.as_str())),
+            Self::Emerging => "cloud/emerging.json".to_owned(),
             Self::PartnerTimeline(month) => format!("timeline/partner/{}.json", month.0),
             Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),
+            Self::Outbox(id) => format!("outbox/{id}.json"),
+            Self::Told(id) => format!("told/{id}.json"),
+            Self::Delivered(day, id) => format!("delivered/{}/{id}.json", day.0),
+            Self::Dead(id) => format!("dead/{id}.json"),
+            Self::Routes => "partner/routes.json".to_owned(),
+            Self::Incident(id) => format!("incidents/{}.json", segment(&id.key())),
         }
     }
 }
@@ -90,7 +157,18 @@ impl Folder {
             Self::Sessions => "sessions/",
             Self::Texts => "texts/",
             Self::Timelines => "timeline/",
+            Self::Cloud => "cloud/",
             Self::Timeline(tenant) => return format!("timeline/{tenant}/").into(),
+            Self::Outbox => "outbox/",
+            Self::Told => "told/",
+            Self::Delivered => "delivered/",
+            Self::DeliveredOn(day) => {
+                let date = chrono::NaiveDate::from_epoch_days(day).unwrap_or_default();
+                return format!("delivered/{}/", date.format("%Y-%m-%d")).into();
+            }
+            Self::Dead => "dead/",
+            Self::Incidents => "incidents/",
+            Self::Partner => "partner/",
         };
         fixed.into()
     }
@@ -116,12 +194,21 @@ mod tests {
             Key::Text(TextHash::of("t")),
             Key::Timeline(tenant, Month::of(now)),
             Key::PartnerTimeline(Month::of(now)),
+            Key::Emerging,
+            Key::Outbox(NoticeId::from(uuid::Uuid::nil())),
+            Key::Told(NoticeId::from(uuid::Uuid::nil())),
+            Key::Delivered(Day::of(now), NoticeId::from(uuid::Uuid::nil())),
+            Key::Dead(NoticeId::from(uuid::Uuid::nil())),
+            Key::Routes,
+            Key::Incident("ABCD-123".parse().expect("a tracking id")),
         ];
         for key in keys {
             // A new kind of document belongs into the list above, and its folder into the roots.
             match &key {
                 Key::Customer(_) | Key::Invite(_) | Key::Session(_) | Key::Health(_) | Key::Text(_) => {}
-                Key::Timeline(..) | Key::PartnerTimeline(_) => {}
+                Key::Timeline(..) | Key::PartnerTimeline(_) | Key::Emerging => {}
+                Key::Outbox(_) | Key::Told(_) | Key::Delivered(..) | Key::Dead(_) => {}
+                Key::Routes | Key::Incident(_) => {}
             }
             let below = Folder::ROOTS.iter().filter(|root| key.path().starts_with(root.prefix().as_ref())).count();
             assert_eq!(below, 1, "{}", key.path());

@@ -25,6 +25,7 @@ mod querying;
 mod receipt;
 mod register;
 mod sandbox;
+mod sources;
 mod standalone;
 mod store;
 mod support;

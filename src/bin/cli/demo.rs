@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use clap::Args;
 use health_monitor::app::App;
 use health_monitor::hosts::standalone::{self, Host};
-use health_monitor::model::{TenantId, Timeline, Transition, TransitionId, TransitionKind};
+use health_monitor::model::{TenantId, Timeline, Transition, TransitionId};
 use health_monitor::outside::SystemClock;
 use health_monitor::sandbox::visitor::{Choice, Visitor};
 use health_monitor::sandbox::{DEMO_MAILBOX, DEMO_TENANTS, Sandbox, World};
@@ -218,42 +218,7 @@ async fn transitions(app: &App, tenant: TenantId) -> anyhow::Result<Vec<Transiti
 }
 
 fn tell(customer: &str, transition: &Transition) {
-    let news = match &transition.kind {
-        TransitionKind::EventOpened { tracking_id, title, severity } => {
-            format!("{tracking_id} opened ({}): {title}", output::word(severity))
-        }
-        TransitionKind::EventUpdated { tracking_id, title, changes, .. } => {
-            let changes: Vec<_> = changes.iter().map(output::word).collect();
-            format!("{tracking_id} updated ({}): {title}", changes.join(", "))
-        }
-        TransitionKind::EventResolved { tracking_id, title } => format!("{tracking_id} resolved: {title}"),
-        TransitionKind::EventReopened { tracking_id, title, .. } => format!("{tracking_id} reopened: {title}"),
-        TransitionKind::ResourceUnavailable { resource_id } => format!("{} is unavailable", resource_id.name()),
-        TransitionKind::ResourceDegraded { resource_id } => format!("{} is degraded", resource_id.name()),
-        TransitionKind::ResourceUnknown { resource_id } => format!("{}: no signal", resource_id.name()),
-        TransitionKind::ResourceRecovered { resource_id } => format!("{} is available again", resource_id.name()),
-        TransitionKind::ResourceNoLongerListed { resource_id } => {
-            format!("{} is no longer listed", resource_id.name())
-        }
-        TransitionKind::CoverageLost { subscription_id, reason, .. } => {
-            format!("{subscription_id} cannot be read any more ({})", output::word(reason))
-        }
-        TransitionKind::CoverageRestored { subscription_id, .. } => format!("{subscription_id} can be read again"),
-        TransitionKind::AccessLost { subscription_id, reason, .. } => {
-            format!("{subscription_id} is lost ({}): {}", output::word(reason), reason.remedy())
-        }
-        TransitionKind::AccessRestored { subscription_id } => format!("{subscription_id} is back"),
-        TransitionKind::SubscriptionAdded { subscription_id, display_name } => {
-            format!("{display_name} ({subscription_id}) is new and watched")
-        }
-        TransitionKind::SubscriptionRemoved { subscription_id } => format!("{subscription_id} is no longer watched"),
-        TransitionKind::SubscriptionStateChanged { subscription_id, was, is } => {
-            format!("{subscription_id} was {was} and is {is}")
-        }
-        TransitionKind::CredentialExpiring { credential, expires_at, .. } => {
-            format!("our {credential} ends at {expires_at}")
-        }
-    };
+    let news = transition.kind.headline();
     let history = if transition.backfill { " [known before you came]" } else { "" };
     println!("  {}  {customer:<18} {news}{history}", transition.at.format("%H:%M:%S"));
 }

@@ -1,0 +1,3 @@
+//! Telling people: transitions become notices by routes, notices wait in the outbox, channels deliver them.
+
+pub mod channel;
