@@ -217,6 +217,7 @@ fn failed(error: Error) -> MailError {
             _ => MailError::Refused(refusal),
         },
         Error::Throttled { retry_after } => MailError::Throttled { retry_after },
+        Error::PutOff => MailError::Throttled { retry_after: None },
         Error::Unavailable { what } => MailError::Unavailable { what },
         Error::Unreadable { what } => MailError::Unavailable { what: format!("no {what}") },
         error @ (Error::TokenRefused(_) | Error::Credential { .. }) => MailError::Token(error),
