@@ -322,7 +322,7 @@ async fn copy(memory: &Memory) -> Documents {
     documents
 }
 
-fn settings(sandbox: &Sandbox) -> Settings {
+pub(super) fn settings(sandbox: &Sandbox) -> Settings {
     let mut values = sandbox.settings();
     values.extend(sandbox.identity_settings());
     values.extend([

@@ -16,6 +16,7 @@ mod lambda_contract;
 mod layout;
 mod life_after;
 mod offboarding;
+mod outbox;
 mod onboarding;
 mod onboarding_attacks;
 mod onboarding_refusals;
