@@ -22,7 +22,7 @@ async fn a_crash_at_any_boundary_loses_nothing_and_doubles_at_most_one_notice_un
     let cut = |what: &str| rows.iter().filter(|row| row.what.starts_with(what)).count();
     assert!(cut("poll, write") >= 8 * 4, "texts, outbox, snapshot and timeline are cut off");
     assert!(cut("delivery, write") >= 25 * 4, "lane, log, mark and outbox of five notices are cut off");
-    assert_eq!(cut("delivery, send"), 5 * 4);
+    assert!(cut("delivery, send") >= 5 * 4);
     let again: usize = rows.iter().map(|row| row.again).sum();
     assert!(again > 0, "a crash after a send is felt, or nothing was cut off there");
 }
