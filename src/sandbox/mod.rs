@@ -20,6 +20,7 @@ mod lighthouse;
 mod mint;
 mod office;
 mod pages;
+mod receivers;
 mod registration;
 mod resource;
 mod role_assignments;
@@ -48,6 +49,7 @@ pub use demo::{DEMO_TENANTS, DemoTimes, demo_outage};
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
 pub use office::{Office, SentMail};
+pub use receivers::{Order, Received, Receivers};
 pub use registration::{FederatedCredential, ManagedIdentity, Registration};
 pub use resource::Resource;
 pub use switches::{

@@ -119,6 +119,7 @@ impl Writer {
                 self.paragraph();
                 self.current.push_str("- ");
             }
+            ("td" | "th", false) => {}
             ("td" | "th", true) => self.current.push_str(" | "),
             ("b" | "strong" | "i" | "em" | "u" | "code", _) => {}
             _ => self.paragraph(),
