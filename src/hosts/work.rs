@@ -7,6 +7,7 @@ use chrono::Timelike as _;
 
 use crate::app::App;
 use crate::consent;
+use crate::daemon;
 use crate::life;
 use crate::poll::{self, PollMessage};
 
@@ -101,7 +102,9 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             if let Err(error) = poll::credential::warn_of_expiry(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");
             }
-            let planned = poll::plan(app).await?;
+            // Metrics are told of what is kept, and nobody's poll waits for them.
+            let (planned, ()) = tokio::join!(poll::plan(app), publish_metrics(app));
+            let planned = planned?;
             let summary = format!("{} customers are due", planned.len());
             let messages = planned.iter().map(|message| (POLLS, text(message))).collect();
             Ok(Done { messages, summary })
@@ -117,6 +120,22 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             }
             Err(error) => Err(error.into()),
         },
+    }
+}
+
+/// The customers' health as metrics, where a resource is set for them. A failure is told, and tried again by the next timer.
+async fn publish_metrics(app: &App) {
+    match daemon::health_metrics::publish(app).await {
+        Ok(None) => {}
+        Ok(Some(published)) => {
+            for (metric, reason) in &published.dropped {
+                tracing::warn!(metric, reason, "a metric was dropped");
+            }
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "health could not be published as metrics; a new role takes up to 60 minutes");
+        }
     }
 }
 

@@ -26,7 +26,7 @@ macro_rules! channels {
 }
 
 // One line each. What rustfmt does not see behind the macro, .ci/run formats by name.
-channels!(webhook, teams, slack, pagerduty, graph_mail, smtp, event_grid, log_analytics, command, file);
+channels!(webhook, teams, slack, pagerduty, graph_mail, smtp, event_grid, azure_metrics, log_analytics, command, file);
 
 /// A kind of channel.
 #[derive(Debug, Clone, Copy)]
