@@ -1,4 +1,4 @@
-// Reads cards and events of docs/channels and the snapshots with the renderer and the SDK in the folder given.
+// Reads cards and events of docs/channels and the snapshots with the renderer and the schema in the folder given.
 import { createRequire } from "node:module";
 import { readFileSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -6,7 +6,8 @@ import { join, resolve } from "node:path";
 globalThis.self = globalThis.window = globalThis;
 const require = createRequire(join(resolve(process.argv[2]), "x.js"));
 const cards = require("./adaptivecards.cjs");
-const { CloudEvent } = require("cloudevents");
+// The JSON schema of the specification, compiled.
+const validEvent = require("./node_modules/cloudevents/dist/schema/v1.js");
 
 const faults = [];
 
@@ -20,12 +21,7 @@ function checkCard(where, card) {
 }
 
 function checkEvent(where, event) {
-  try {
-    // Strict: throws what breaks the schema.
-    new CloudEvent(event, true);
-  } catch (error) {
-    faults.push(`${where}: ${error.message} ${JSON.stringify(error.errors ?? "")}`);
-  }
+  if (!validEvent(event)) faults.push(`${where}: ${JSON.stringify(validEvent.errors)}`);
 }
 
 // A card whose faults must be found, so that a check which finds nothing is no success.

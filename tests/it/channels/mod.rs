@@ -24,6 +24,7 @@ const SECRETS: &[(&str, &str)] = &[
         "NOTIFY_TEAMS_OPS",
         "https://prod-12.westeurope.logic.azure.com/workflows/a/triggers/manual/paths/invoke?sig=the-signature",
     ),
+    ("NOTIFY_RETIRED", "https://contoso.webhook.office.com/webhookb2/a@b/IncomingWebhook/c/d"),
     ("NOTIFY_SLACK_OPS", "https://hooks.slack.com/services/T000/B000/the-webhook-token"),
     ("NOTIFY_PAGERDUTY_KEY", "R0123456789ABCDEF0123456789ABCDE"),
     ("NOTIFY_SMTP_PASSWORD", "the-smtp-password"),

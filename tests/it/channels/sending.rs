@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use health_monitor::notify::channel::{Channel, Parcel, Receipt, Refusal};
-use health_monitor::sandbox::Order;
+use health_monitor::sandbox::{Order, Role};
 
 use super::{MAILBOX, Scene, opened};
 use crate::support::smtp::MailServer;
@@ -242,6 +242,30 @@ async fn answers_of_graph_are_sorted_too() {
     let only_contacts = serde_json::json!({"from": MAILBOX, "contacts": true}).to_string();
     let channel = opened("graphMail", &only_contacts, &scene.wire).expect("right options");
     assert_eq!(outcome(&channel.send(&stories::partner_500()).await), "never", "a partner's notice has no contacts");
+}
+
+#[tokio::test]
+async fn notices_are_counted_as_a_metric_of_a_resource_of_the_partners() {
+    let scene = Scene::start().await;
+    let (resource, principal, subscription) = scene.app.sandbox.change(|world| {
+        let home = world.application.home;
+        let subscription = world.subscription(home, "partner");
+        let resource = world.metric_resource(subscription, "health", "westeurope");
+        (resource, world.service_principal(home).expect("our own tenant has it"), subscription)
+    });
+    let options = serde_json::json!({"resourceId": resource, "region": "westeurope"}).to_string();
+    let channel = opened("azureMetrics", &options, &scene.wire).expect("right options");
+    let mut parcel = stories::bundle();
+    assert_eq!(outcome(&channel.send(&parcel).await), "later 300", "a role may still spread");
+    parcel.notices[0].delivery.first_attempt_at = Some(parcel.sent_at - chrono::TimeDelta::minutes(61));
+    assert_eq!(outcome(&channel.send(&parcel).await), "gone", "there is no role");
+    scene.app.sandbox.change(|world| world.assign(subscription, principal, Role::MonitoringMetricsPublisher));
+    channel.send(&parcel).await.expect("taken");
+    let published = scene.app.sandbox.change(|world| world.monitor.published.clone());
+    let data = &published[0].document["data"]["baseData"];
+    assert_eq!(data["metric"], "HealthNotices");
+    let sum: f64 = data["series"].as_array().unwrap().iter().map(|one| one["sum"].as_f64().unwrap()).sum();
+    assert_eq!(sum, 5.0, "each notice of the bundle counts");
 }
 
 fn smtp(port: u16, more: &str, scene: &Scene) -> std::sync::Arc<dyn Channel> {

@@ -268,11 +268,11 @@ pub fn hostile() -> Parcel {
     one((notice, BTreeMap::from([(text, HOSTILE.to_owned())])))
 }
 
-/// Everything as large as it can be: a bundle of hundred notices with long texts.
+/// Everything as large as it can be: a bundle of forty notices with long texts.
 pub fn huge() -> Parcel {
-    let long = format!("<p>{}</p>", "Ein sehr langer Text über Störungen. ".repeat(4_000));
+    let long = format!("<p>{}</p>", "Ein sehr langer Text über Störungen. ".repeat(2_000));
     let text = TextHash::of(&long);
-    let notices = (0..100_u128).map(|number| {
+    let notices = (0..40_u128).map(|number| {
         let mut notice = partner_500().notices.remove(0);
         notice.id = NoticeId::from(id(0xd00 + number));
         notice.story.title = "Überlastung ".repeat(200);
