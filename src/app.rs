@@ -7,6 +7,9 @@ use crate::consent::lighthouse::LastDiscovery;
 use crate::daemon::health_metrics::Publisher;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
+use crate::notify::channel::Wire;
+use crate::notify::desk::{Channels, Desk};
+use crate::notify::remind::Reminded;
 use crate::outside::{Clock, Outside, Random};
 use crate::query::TenantCache;
 use crate::settings::Settings;
@@ -31,15 +34,28 @@ pub struct App {
     pub customers: TenantCache<Customer>,
     /// Snapshots, likewise.
     pub snapshots: TenantCache<Snapshot>,
+    /// What this process remembers of delivering notices.
+    pub desk: Desk,
     /// When this process last looked for delegations.
     pub last_discovery: LastDiscovery,
     /// What this process has published as metrics.
     pub health_metrics: Publisher,
+    /// The reminders that this process put into the outbox.
+    pub reminded: Reminded,
 }
 
 impl App {
     /// Wires the parts. Does no IO.
     pub fn new(settings: Settings, outside: Outside) -> Arc<Self> {
+        Self::with_channels(settings, outside, |channels| Box::new(channels))
+    }
+
+    /// The same with other channels, or around them, such as a rehearsal's.
+    pub fn with_channels(
+        settings: Settings,
+        outside: Outside,
+        channels: impl FnOnce(Wire) -> Box<dyn Channels>,
+    ) -> Arc<Self> {
         let Outside { clock, random, http, backend } = outside;
         let azure = azure::Client::new(
             settings.cloud.clone(),
@@ -48,6 +64,8 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&random),
         );
+        let wire = Wire::new(&settings, azure.clone(), Arc::clone(&clock), Arc::clone(&random));
+        let desk = Desk::new(channels(wire));
         let limits = Limits::new(settings.rate_limits, random.as_ref());
         Arc::new(Self {
             settings,
@@ -58,8 +76,10 @@ impl App {
             azure,
             customers: TenantCache::new(Folder::Customers, Key::Customer),
             snapshots: TenantCache::new(Folder::Health, Key::Health),
+            desk,
             last_discovery: LastDiscovery::default(),
             health_metrics: Publisher::default(),
+            reminded: Reminded::default(),
         })
     }
 }

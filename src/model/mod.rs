@@ -2,6 +2,7 @@
 
 mod access;
 mod customer;
+mod delivery;
 mod event;
 mod headline;
 mod ids;
@@ -16,6 +17,7 @@ mod transition;
 
 pub use access::{AccessTier, AccessTrouble};
 pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
+pub use delivery::{Destination, Lane};
 pub(crate) use event::open_enum;
 pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,

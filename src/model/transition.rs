@@ -267,6 +267,16 @@ pub enum TransitionKind {
         /// It ends within this many days; 0: it has ended.
         within_days: u16,
     },
+    /// A channel of ours takes nothing any more: notices wait, or went to the dead letters. The partner's, not a customer's.
+    #[serde(rename_all = "camelCase")]
+    DestinationFailed {
+        /// The channel, by name.
+        channel: String,
+        /// True when it said that it is gone: it was disabled.
+        gone: bool,
+        /// What it answered, without secrets.
+        why: String,
+    },
     /// It can be read again.
     #[serde(rename_all = "camelCase")]
     CoverageRestored {
@@ -386,6 +396,7 @@ impl TransitionKind {
             Self::ResourceNoLongerListed { resource_id } => format!("resourceNoLongerListed|{resource_id}"),
             Self::CoverageLost { subscription_id, source, .. } => format!("coverageLost|{subscription_id}|{source:?}"),
             Self::CredentialExpiring { credential, .. } => format!("credentialExpiring|{credential}"),
+            Self::DestinationFailed { channel, .. } => format!("destinationFailed|{channel}"),
             Self::CoverageRestored { subscription_id, source } => {
                 format!("coverageRestored|{subscription_id}|{source:?}")
             }

@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
-use crate::model::{Customer, IncidentNotes, Invite, Notice, Outcome, Routes, Snapshot, Timeline, Told};
+use crate::model::{
+    Customer, Destination, IncidentNotes, Invite, Lane, Notice, Outcome, Routes, Snapshot, Timeline, Told,
+};
 
 /// The member of every document that holds its schema version.
 const SCHEMA_VERSION: &str = "schemaVersion";
@@ -44,6 +46,14 @@ impl Stored for Outcome {
 }
 
 impl Stored for Told {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Lane {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Destination {
     const SCHEMA: u64 = 1;
 }
 

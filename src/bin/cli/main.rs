@@ -4,8 +4,11 @@ mod ask;
 mod connect;
 mod demo;
 mod doctor;
+mod notices;
 mod output;
 mod register;
+#[cfg(feature = "sandbox")]
+mod rehearse;
 mod run;
 
 use std::path::PathBuf;
@@ -116,6 +119,11 @@ enum Command {
         #[arg(long)]
         erase: bool,
     },
+    /// Show the delivery log: what waits, was told, was given up; send anew
+    Notices {
+        #[command(subcommand)]
+        action: notices::Action,
+    },
     /// Check the set-up from end to end and say what to mend
     Doctor,
     /// Make the partner's app registration, and check it later
@@ -132,6 +140,13 @@ enum Command {
     /// Run the simulated Azure alone, for integration tests of your own
     #[cfg(feature = "sandbox")]
     Sandbox(demo::SandboxOptions),
+    /// Rehearse what may go wrong, in virtual time: prints a table
+    #[cfg(feature = "sandbox")]
+    Rehearse {
+        /// faults: a crash at each boundary of a poll and a delivery; delivery: 10,000 notices and what may befall them
+        #[arg(value_enum)]
+        what: rehearse::What,
+    },
 }
 
 #[tokio::main]
@@ -159,6 +174,9 @@ async fn main() -> ExitCode {
         Command::Withdraw { id } => ask::withdraw(&common, &id).await,
         Command::Receipt { tenant } => ask::receipt(&common, tenant).await,
         Command::Offboard { tenant, erase } => ask::offboard(&common, tenant, erase).await,
+        Command::Notices { action } => notices::run(&common, action).await,
+        #[cfg(feature = "sandbox")]
+        Command::Rehearse { what } => rehearse::run(&common, what).await,
         Command::Doctor => doctor::run(&common).await,
         Command::Package { out, handler } => run::package(&common, &out, handler.as_deref()),
         #[cfg(feature = "sandbox")]

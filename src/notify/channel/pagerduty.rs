@@ -77,9 +77,13 @@ fn dedup_key(notice: &Notice) -> String {
     let what = match &notice.subject {
         Subject::Event { tracking_id } => tracking_id.key(),
         Subject::Resource { resource_id } => resource_id.to_string(),
-        Subject::Subscription { subscription_id } => subscription_id.to_string(),
-        Subject::Customer => "customer".to_owned(),
-        Subject::Monitor => "monitor".to_owned(),
+        Subject::Subscription { subscription_id, aspect } => format!("{subscription_id}:{aspect}"),
+        // The partner hears of every customer.
+        Subject::Customer => match &notice.story.customer {
+            Some(customer) => format!("customer:{}", customer.tenant_id),
+            None => "customer".to_owned(),
+        },
+        Subject::Monitor { aspect } => format!("monitor:{aspect}"),
         Subject::Test => format!("test:{}", notice.id),
     };
     let key = format!("azure-health:{whom}:{what}");

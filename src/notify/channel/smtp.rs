@@ -148,7 +148,7 @@ impl Smtp {
         }
         if let [only] = parcel.notices.as_slice() {
             // Nobody ever gets the mail of this id: mail programs show together what refers to the same.
-            let thread = format!("<thread-{}@{domain}>", only.thread_id());
+            let thread = format!("<thread-{}@{domain}>", only.thread_lane());
             mail = mail.in_reply_to(thread.clone()).references(thread);
         }
         let mut own =

@@ -283,9 +283,9 @@ pub(super) fn about(subject: &Subject) -> String {
     match subject {
         Subject::Event { tracking_id } => tracking_id.to_string(),
         Subject::Resource { resource_id } => resource_id.to_string(),
-        Subject::Subscription { subscription_id } => format!("/subscriptions/{subscription_id}"),
+        Subject::Subscription { subscription_id, .. } => format!("/subscriptions/{subscription_id}"),
         Subject::Customer => "customer".to_owned(),
-        Subject::Monitor => "monitor".to_owned(),
+        Subject::Monitor { .. } => "monitor".to_owned(),
         Subject::Test => "test".to_owned(),
     }
 }

@@ -178,7 +178,7 @@ pub fn access_lost() -> Parcel {
     let (mut notice, _) = outage(Phase::Began, "accessLost");
     let subscription_id = SubscriptionId::from(id(0x51));
     notice.id = NoticeId::from(id(0xa07));
-    notice.subject = Subject::Subscription { subscription_id };
+    notice.subject = Subject::Subscription { subscription_id, aspect: "access".to_owned() };
     notice.story.event = None;
     notice.story.title = "Production cannot be read any more".to_owned();
     notice.story.severity = Severity::Medium;
