@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::azure;
 use crate::consent::lighthouse::LastDiscovery;
+use crate::daemon::health_metrics::Publisher;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
 use crate::notify::channel::Wire;
@@ -37,6 +38,8 @@ pub struct App {
     pub desk: Desk,
     /// When this process last looked for delegations.
     pub last_discovery: LastDiscovery,
+    /// What this process has published as metrics.
+    pub health_metrics: Publisher,
     /// The reminders that this process put into the outbox.
     pub reminded: Reminded,
 }
@@ -75,6 +78,7 @@ impl App {
             snapshots: TenantCache::new(Folder::Health, Key::Health),
             desk,
             last_discovery: LastDiscovery::default(),
+            health_metrics: Publisher::default(),
             reminded: Reminded::default(),
         })
     }

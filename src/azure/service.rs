@@ -56,11 +56,14 @@ impl Told {
 impl Client {
     /// Asks once. Any status is an answer.
     pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Told, Error> {
+        // Graph reads the one, Azure Monitor the other.
+        let id = self.request_id().to_string();
         let mut request = self
             .http
             .request(ask.method.clone(), ask.url)
             .bearer_auth(ask.token.secret.expose_secret())
-            .header("client-request-id", self.request_id().to_string());
+            .header("client-request-id", id.as_str())
+            .header("x-ms-client-request-id", id.as_str());
         for (name, value) in ask.headers {
             request = request.header(*name, value);
         }

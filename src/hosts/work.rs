@@ -7,6 +7,7 @@ use chrono::Timelike as _;
 
 use crate::app::App;
 use crate::consent;
+use crate::daemon;
 use crate::life;
 use crate::notify::{self, NoticeMessage};
 use crate::poll::{self, PollMessage};
@@ -125,7 +126,9 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             if let Err(error) = notify::remind(app).await {
                 tracing::error!(error = &error as &dyn std::error::Error, "reminders could not be found");
             }
-            let planned = poll::plan(app).await?;
+            // Metrics are told of what is kept, and nobody's poll waits for them.
+            let (planned, ()) = tokio::join!(poll::plan(app), publish_metrics(app));
+            let planned = planned?;
             // Nor may trouble with notices.
             let notices = match notify::due_now(app).await {
                 Ok(notices) => notices,
@@ -158,6 +161,22 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             let report = notify::deliver::deliver(app, &message).await?;
             let notify::deliver::Report { told, ended, left } = report;
             Ok(Done { messages: Vec::new(), summary: format!("{told} notices told, {ended} ended, {left} wait on") })
+        }
+    }
+}
+
+/// The customers' health as metrics, where a resource is set for them. A failure is told, and tried again by the next timer.
+async fn publish_metrics(app: &App) {
+    match daemon::health_metrics::publish(app).await {
+        Ok(None) => {}
+        Ok(Some(published)) => {
+            for (metric, reason) in &published.dropped {
+                tracing::warn!(metric, reason, "a metric was dropped");
+            }
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "health could not be published as metrics; a new role takes up to 60 minutes");
         }
     }
 }

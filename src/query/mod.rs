@@ -4,6 +4,7 @@ mod cache;
 mod coverage;
 pub mod page;
 pub mod receipt;
+pub mod standing;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -16,10 +16,14 @@ mod groups;
 mod health;
 mod identity;
 mod kql;
+mod kusto;
 mod lighthouse;
+mod logs;
 mod mint;
+mod monitor;
 mod office;
 mod pages;
+mod receivers;
 mod registration;
 mod resource;
 mod role_assignments;
@@ -47,7 +51,9 @@ pub use authorization::{Delegation, Role, RoleAssignment};
 pub use demo::{DEMO_TENANTS, DemoTimes, demo_outage};
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
+pub use monitor::{LogsTable, Monitor, TakenMetric, Workspace};
 pub use office::{Office, SentMail};
+pub use receivers::{Order, Received, Receivers};
 pub use registration::{FederatedCredential, ManagedIdentity, Registration};
 pub use resource::Resource;
 pub use switches::{
@@ -96,6 +102,8 @@ struct Shared {
     manager: Url,
     graph: Url,
     identity: Url,
+    logs: Url,
+    metrics: Url,
     keys: tokens::Keys,
 }
 
@@ -165,6 +173,7 @@ impl Sandbox {
         let manager = TcpListener::bind(resource_manager).await?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (graph, identity) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
+        let (logs, metrics) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
         world.run_until(clock.now());
         let state = State {
             world,
@@ -182,6 +191,8 @@ impl Sandbox {
             manager: base_url(&manager)?,
             graph: base_url(&graph)?,
             identity: base_url(&identity)?,
+            logs: base_url(&logs)?,
+            metrics: base_url(&metrics)?,
             keys: tokens::Keys::load(),
         });
         let (stop, stopped) = watch::channel(false);
@@ -190,6 +201,8 @@ impl Sandbox {
             (HostKind::Arm, manager),
             (HostKind::Graph, graph),
             (HostKind::Identity, identity),
+            (HostKind::Logs, logs),
+            (HostKind::Metrics, metrics),
         ]
         .map(|(host, listener)| serve(host, listener, Arc::clone(&shared), stopped.clone()));
         Ok(Self { shared, stop, servers: servers.into() })
@@ -238,6 +251,8 @@ impl Sandbox {
             ("AZURE_AUTHORITY_HOST", self.authority_host().to_string()),
             ("AZURE_RESOURCE_MANAGER_URL", self.resource_manager().to_string()),
             ("MICROSOFT_GRAPH_URL", self.graph().to_string()),
+            ("AZURE_LOG_ANALYTICS_URL", self.shared.logs.to_string()),
+            ("AZURE_MONITOR_METRICS_URL", format!("{}{{region}}", self.shared.metrics)),
             ("PARTNER_NAME", application.publisher),
         ])
     }
@@ -387,6 +402,8 @@ impl Shared {
             HostKind::Entra => entra::answer(self, state, request),
             HostKind::Graph => directory::answer(self, state, request),
             HostKind::Identity => identity::answer(self, state, request),
+            HostKind::Logs => logs::answer(self, state, request),
+            HostKind::Metrics => monitor::answer(self, state, request),
             HostKind::Arm => arm::answer(self, state, request)
                 .with("x-ms-correlation-request-id", id.clone())
                 .with("x-ms-ratelimit-remaining-subscription-reads", "249"),
@@ -406,7 +423,9 @@ fn usual_fault(host: HostKind, status: u16, retry_after: Option<u64>) -> Reply {
             "The tenant is throttled because of excessive requests.",
             chrono::DateTime::UNIX_EPOCH,
         ),
-        (HostKind::Graph | HostKind::Identity, _) => arm::error(status, "ServiceUnavailable", "Refused by order."),
+        (HostKind::Graph | HostKind::Identity | HostKind::Logs | HostKind::Metrics, _) => {
+            arm::error(status, "ServiceUnavailable", "Refused by order.")
+        }
         (HostKind::Entra, _) => Reply::html(status, "<html><body><h1>Service unavailable</h1></body></html>"),
         (HostKind::Arm, 429) => {
             let wait = retry_after.unwrap_or(10);

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::authorization::{Delegation, Role, RoleAssignment};
 use super::event::Event;
 use super::faults::Fault;
+use super::monitor::Monitor;
 use super::office::Office;
 use super::registration::{ManagedIdentity, Registration};
 use super::resource::Resource;
@@ -61,6 +62,8 @@ pub struct World {
     pub graph: GraphSwitches,
     /// Users and mail, as Microsoft Graph has them.
     pub office: Office,
+    /// Logs and metrics, as Azure Monitor has them.
+    pub monitor: Monitor,
     /// The managed identity of the partner's app.
     pub managed_identity: ManagedIdentity,
     /// Faults on order, first match wins.
@@ -227,6 +230,7 @@ impl World {
             health: HealthSwitches::default(),
             graph: GraphSwitches::default(),
             office: Office::default(),
+            monitor: Monitor::default(),
             managed_identity,
             faults: Vec::new(),
             script: Script::default(),
