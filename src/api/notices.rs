@@ -27,7 +27,8 @@ pub(super) async fn list(app: &App, parameters: &Parameters) -> Result<Value, Pr
     let page = log::page(app, state, ask.top, ask.after.as_deref()).await?;
     let mut listing = json!({ "value": page.entries, "asOf": app.clock.now() });
     if let Some(next) = page.next {
-        listing["nextLink"] = json!(app.settings.public_url(&parameters.with_cursor("/api/v1/notices", &cursor(&next))));
+        listing["nextLink"] =
+            json!(app.settings.public_url(&parameters.with_cursor("/api/v1/notices", &cursor(&next))));
     }
     Ok(listing)
 }

@@ -115,7 +115,8 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "left-over documents could not be removed");
             }
-            if app.clock.now().hour() == LOG_SWEPT_AT_HOUR && app.clock.now().minute() < ORPHANS_UNTIL_MINUTE
+            if app.clock.now().hour() == LOG_SWEPT_AT_HOUR
+                && app.clock.now().minute() < ORPHANS_UNTIL_MINUTE
                 && let Err(error) = notify::log::sweep(app).await
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "old notices could not be removed");
@@ -140,7 +141,10 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
                     Vec::new()
                 }
             };
-            let summary = format!("{} customers and {} messages of notices are due", planned.len(), notices.len());
+            let mut summary = format!("{} customers are due", planned.len());
+            if !notices.is_empty() {
+                summary.push_str(&format!(", {} messages of notices", notices.len()));
+            }
             let polls = planned.iter().map(|message| (POLLS, text(message)));
             let messages = polls.chain(notices.iter().map(|message| (NOTICES, text(message)))).collect();
             Ok(Done { messages, summary })

@@ -136,7 +136,8 @@ pub async fn page(app: &App, state: State, top: usize, after: Option<&str>) -> R
         State::Delivered => return delivered(app, top, after).await,
     };
     let listed = app.store.list(folder).await?;
-    let mut lines: Vec<_> = listed.into_iter().filter(|line| after.is_none_or(|after| line.path.as_str() > after)).collect();
+    let mut lines: Vec<_> =
+        listed.into_iter().filter(|line| after.is_none_or(|after| line.path.as_str() > after)).collect();
     let more = lines.len() > top;
     lines.truncate(top);
     let next = lines.last().filter(|_| more).map(|line| line.path.clone());

@@ -281,7 +281,8 @@ pub async fn outage(customers: usize, subscriptions: usize) -> [usize; 4] {
     let incidents = query::incidents(&app, &EventFilter::default(), &PageAsk::default()).await.expect("memory answers");
     let received = world.receiver.received();
     let of = |name: &str| received.iter().filter(|one| one.channel == name).map(|one| one.notices.len()).sum();
-    let named = received.iter().filter(|one| one.channel == "partner").map(|one| one.affected).max().unwrap_or_default();
+    let named =
+        received.iter().filter(|one| one.channel == "partner").map(|one| one.affected).max().unwrap_or_default();
     [incidents.page.rows.len(), of("ops"), of("partner"), named]
 }
 

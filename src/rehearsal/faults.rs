@@ -115,11 +115,16 @@ impl Stage {
             world.change_resource(all[0], "vm1", |vm, _| vm.becomes("Unavailable", at, "Down."));
         });
         let (start, documents) = (clock.now(), copy(&memory).await);
-        let mut stage = Self { _sandbox: sandbox, clock, settings, tenant, start, documents, expected: BTreeSet::new() };
+        let mut stage =
+            Self { _sandbox: sandbox, clock, settings, tenant, start, documents, expected: BTreeSet::new() };
         let (memory, receiver) = stage.anew().await;
         stage.settle(&memory, &receiver).await;
         stage.expected = told(&receiver).into_keys().collect();
-        assert!(stage.expected.len() >= 5, "two channels are told of two things, the partner of one: {:?}", stage.expected);
+        assert!(
+            stage.expected.len() >= 5,
+            "two channels are told of two things, the partner of one: {:?}",
+            stage.expected
+        );
         stage
     }
 
@@ -159,9 +164,8 @@ impl Stage {
 
     async fn row(&self, what: String, how: &str, allowed: usize, memory: &Memory, receiver: &Receiver) -> Row {
         let told = told(receiver);
-        let left = [Folder::Outbox, Folder::Dead].map(|folder| async move {
-            memory.list(&folder.prefix()).await.expect("memory answers").len()
-        });
+        let left = [Folder::Outbox, Folder::Dead]
+            .map(|folder| async move { memory.list(&folder.prefix()).await.expect("memory answers").len() });
         Row {
             what,
             how: how.to_owned(),

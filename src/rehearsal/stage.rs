@@ -90,8 +90,7 @@ pub fn customer(
 /// Routes that tell every customer's news through each of these channels, and the partner's through `partner`.
 pub fn routes(channels: &[String], group_seconds: u32) -> Routes {
     let named = |name: &str| (name.to_owned(), json!({ "kind": "rehearsal" }));
-    let all: serde_json::Map<_, _> =
-        channels.iter().map(|name| named(name)).chain([named("partner")]).collect();
+    let all: serde_json::Map<_, _> = channels.iter().map(|name| named(name)).chain([named("partner")]).collect();
     let routes = json!({
         "channels": all,
         "routes": [

@@ -70,7 +70,12 @@ async fn delivery(common: &Common) -> anyhow::Result<ExitCode> {
     let found = format!("p99 {:.3} s without, {:.3} s with", without.p99, with.p99);
     line("one of 100 channels never answers", "the others' p99 within 5 %", found, close);
     let (told, again) = delivery::restart(500).await;
-    line("restart with 500 active incidents", "0 told again", format!("{told} told, {again} again"), again == 0 && told > 0);
+    line(
+        "restart with 500 active incidents",
+        "0 told again",
+        format!("{told} told, {again} again"),
+        again == 0 && told > 0,
+    );
     let [incidents, customers, partner, named] = delivery::outage(500, 4).await;
     let found = format!("{incidents} incident, {customers} customer notices, {partner} partner notice naming {named}");
     let holds = [incidents, customers, partner, named] == [1, 500, 1, 500];
