@@ -65,13 +65,13 @@ pub struct Settings {
     pub caller: Caller,
     /// What AWS gives us; only through the Lambda door.
     pub aws: Option<Aws>,
-    /// The partner's own resource that customers' health is published for as metrics (`HEALTH_METRICS_RESOURCE_ID`,
-    /// `HEALTH_METRICS_REGION`).
-    pub health_metrics: Option<MetricTarget>,
     /// Which addresses notices may be sent to (`PRIVATE_DESTINATIONS`).
     pub reach: Reach,
     /// The secrets of destinations (`NOTIFY_*`).
     pub notify_secrets: NotifySecrets,
+    /// The partner's own resource that customers' health is published for as metrics (`HEALTH_METRICS_RESOURCE_ID`,
+    /// `HEALTH_METRICS_REGION`).
+    pub health_metrics: Option<MetricTarget>,
 }
 
 /// What the Lambda door needs of AWS. Lambda itself sets the region and the credentials of the function's role.
@@ -323,8 +323,8 @@ impl Settings {
         let partner_logo = reader.partner_logo();
         let rate_limits = reader.rate_limits();
         let caller = reader.caller(door);
-        let health_metrics = reader.health_metrics();
         let reach = reader.reach(door);
+        let health_metrics = reader.health_metrics();
         let aws = if door == Door::Lambda { reader.aws() } else { None };
         match (identity, cloud, public_base_url, store, onboarding) {
             (Some(identity), Some(cloud), Some(public_base_url), Some(store), Some(onboarding))
@@ -345,9 +345,9 @@ impl Settings {
                     rate_limits,
                     caller,
                     aws,
-                    health_metrics,
                     reach,
                     notify_secrets: NotifySecrets::default(),
+                    health_metrics,
                 })
             }
             _ => Err(Faults(reader.faults)),

@@ -146,7 +146,10 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
                     Vec::new()
                 }
             };
-            let summary = format!("{} customers and {} messages of notices are due", planned.len(), notices.len());
+            let mut summary = format!("{} customers are due", planned.len());
+            if !notices.is_empty() {
+                summary.push_str(&format!(", {} messages of notices", notices.len()));
+            }
             let polls = planned.iter().map(|message| (POLLS, text(message)));
             let messages = polls.chain(notices.iter().map(|message| (NOTICES, text(message)))).collect();
             Ok(Done { messages, summary })

@@ -146,11 +146,15 @@ impl Stage {
         stage::app(&self.settings, self.clock.clone(), backend, receiver, 2)
     }
 
-    /// What a new process makes of it: polls, and tells what is due each minute until nothing is left.
+    /// What a new process makes of it: polls twice, and tells what is due each minute until nothing is left.
     async fn settle(&self, memory: &Arc<Memory>, receiver: &Arc<Receiver>) {
         let app = self.app(memory.clone(), receiver);
-        for _ in 0..SETTLES_WITHIN {
-            poll::poll_tenant(&app, self.tenant).await.expect("nothing fails");
+        for minute in 0..SETTLES_WITHIN {
+            if minute < 2 {
+                poll::poll_tenant(&app, self.tenant).await.expect("nothing fails");
+            } else if memory.list(&Folder::Outbox.prefix()).await.expect("memory answers").is_empty() {
+                return;
+            }
             for message in notify::due_now(&app).await.expect("nothing fails") {
                 notify::deliver::deliver(&app, &message).await.expect("nothing fails");
             }
@@ -326,7 +330,7 @@ async fn copy(memory: &Memory) -> Documents {
     documents
 }
 
-fn settings(sandbox: &Sandbox) -> Settings {
+pub(super) fn settings(sandbox: &Sandbox) -> Settings {
     let mut values = sandbox.settings();
     values.extend(sandbox.identity_settings());
     values.extend([

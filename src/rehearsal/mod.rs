@@ -6,6 +6,6 @@ pub mod cut;
 pub mod delivery;
 pub mod faults;
 mod receiver;
-mod stage;
+pub mod stage;
 
 pub use receiver::{Received, Receiver, Weather};

@@ -96,6 +96,7 @@ impl Receiver {
         lock(&self.asked).get(channel).copied().unwrap_or_default()
     }
 
+    /// Cuts a send off, or none.
     pub(super) fn cut(&self, boundary: Option<super::cut::Boundary>) {
         *lock(&self.cut) = boundary;
     }

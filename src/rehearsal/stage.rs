@@ -8,18 +8,19 @@ use serde_json::json;
 use super::receiver::{Leading, Receiver};
 use crate::app::App;
 use crate::model::{
-    AccessMode, Customer, Routes, Subscription, SubscriptionAccess, SubscriptionId, TenantId, Timestamp,
+    AccessMode, Customer, Notice, NoticeId, NoticeScope, Routes, Subscription, SubscriptionAccess, SubscriptionId,
+    TenantId, Timestamp,
 };
 use crate::outside::{Clock, Outside, Random, http_client};
-use crate::settings::Settings;
-use crate::store::Backend;
+use crate::settings::{Door, Settings};
+use crate::store::{Backend, Key};
 
 /// The same bytes in every run.
 #[derive(Debug)]
-pub(super) struct Dice(AtomicU64);
+struct Dice(AtomicU64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Arc<Self> {
+    fn new(seed: u64) -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(seed)))
     }
 }
@@ -37,7 +38,7 @@ impl Random for Dice {
 }
 
 /// The product over these documents, with its channels leading to the receiver.
-pub(super) fn app(
+pub fn app(
     settings: &Settings,
     clock: Arc<dyn Clock>,
     backend: Arc<dyn Backend>,
@@ -51,7 +52,7 @@ pub(super) fn app(
 }
 
 /// A customer as onboarding would have left it.
-pub(super) fn customer(
+pub fn customer(
     tenant_id: TenantId,
     name: &str,
     subscriptions: impl IntoIterator<Item = (SubscriptionId, String)>,
@@ -87,7 +88,7 @@ pub(super) fn customer(
 }
 
 /// Routes that tell every customer's news through each of these channels, and the partner's through `partner`.
-pub(super) fn routes(channels: &[String], group_seconds: u32) -> Routes {
+pub fn routes(channels: &[String], group_seconds: u32) -> Routes {
     let named = |name: &str| (name.to_owned(), json!({ "kind": "rehearsal" }));
     let all: serde_json::Map<_, _> = channels.iter().map(|name| named(name)).chain([named("partner")]).collect();
     let routes = json!({
@@ -98,4 +99,50 @@ pub(super) fn routes(channels: &[String], group_seconds: u32) -> Routes {
         ],
     });
     serde_json::from_value(routes).expect("these routes are routes")
+}
+
+/// One customer, and the routes to these channels.
+pub async fn watch(app: &App, channels: &[String], now: Timestamp) -> TenantId {
+    let tenant = TenantId::from(uuid::Uuid::from_u128(0x1111));
+    let mode = AccessMode::Lighthouse { partner_tenant_id: tenant };
+    let record = customer(tenant, "Contoso", [], mode, now);
+    app.store.create(&Key::Customer(tenant), &record).await.expect("an empty store");
+    app.store.create(&Key::Routes, &routes(channels, 60)).await.expect("an empty store");
+    tenant
+}
+
+/// A notice of an incident of its own for each number.
+pub fn notice(tenant_id: TenantId, number: usize, channel: &str, now: Timestamp) -> Notice {
+    let scope = NoticeScope::Customer { tenant_id };
+    let notice = json!({
+        "id": NoticeId::of(scope, "customers", channel, &number.to_string()),
+        "scope": scope,
+        "route": "customers",
+        "channel": channel,
+        "subject": { "kind": "event", "trackingId": format!("N{number:05}-AGE") },
+        "episode": 1,
+        "story": { "word": "eventOpened", "phase": "began", "title": "Virtual Machines", "severity": "high", "at": now },
+        "createdAt": now,
+        "notBefore": now,
+    });
+    serde_json::from_value(notice).expect("this notice is a notice")
+}
+
+/// When rehearsals begin.
+pub fn start() -> Timestamp {
+    "2026-01-15T12:00:00Z".parse().expect("a time")
+}
+
+/// Settings of a product that never speaks to Azure.
+pub fn settings() -> Settings {
+    let values = [
+        ("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000aaaa"),
+        ("AZURE_CLIENT_ID", "00000000-0000-4000-8000-00000000cccc"),
+        ("AZURE_CLIENT_SECRET", "of-a-rehearsal"),
+        ("PUBLIC_BASE_URL", "http://localhost:7071"),
+        ("STATE_STORE_URL", "memory:"),
+        ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+    ];
+    let value = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    Settings::from_lookup(Door::Standalone, value).expect("these settings are right")
 }

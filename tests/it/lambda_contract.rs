@@ -97,6 +97,19 @@ async fn only_the_messages_that_failed_come_again() {
 }
 
 #[tokio::test]
+async fn the_queue_of_notices_has_its_own_reader() {
+    let host = LambdaHost::start(settings()).await;
+    // A notice that was told since is no failure; what is no message is.
+    let told = r#"{"notices":["99999999-9999-5999-8999-999999999999"]}"#;
+    let mut event = sqs_event(&[told.to_owned(), GONE.to_owned()]);
+    for record in event["Records"].as_array_mut().unwrap() {
+        record["eventSourceARN"] = json!(QUEUE_ARN.replace("health-poll", "health-notices"));
+    }
+    let answer = host.invoke(event).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "m1"}]}));
+}
+
+#[tokio::test]
 async fn an_event_that_is_not_understood_fails_and_the_next_one_is_served() {
     let host = LambdaHost::start(settings()).await;
     let mut foreign = sqs_event(&[GONE.to_owned()]);

@@ -26,7 +26,7 @@ macro_rules! channels {
 }
 
 // One line each. What rustfmt does not see behind the macro, .ci/run formats by name.
-channels!(webhook);
+channels!(webhook, teams, slack, pagerduty, graph_mail, smtp, event_grid, azure_metrics, log_analytics, command, file);
 
 /// A kind of channel.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,8 @@ pub struct Kind {
     pub about: &'static str,
     /// Its options in `routes.json`, with harmless values.
     pub example: &'static str,
+    /// Every option, and what it means.
+    pub options: &'static [(&'static str, &'static str)],
     /// Reads and checks the options. None when there is a fault, which the options keep.
     open: fn(&mut Options<'_>) -> Option<std::sync::Arc<dyn Channel>>,
 }
@@ -68,6 +70,14 @@ pub struct Parcel {
     pub sent_at: Timestamp,
     /// Which attempt it is, from 1.
     pub attempt: u32,
+}
+
+impl Parcel {
+    /// True until an hour after the first attempt: a role or permission that was given just before may not have spread yet.
+    pub fn within_first_hour(&self) -> bool {
+        let first = self.notices.iter().filter_map(|notice| notice.delivery.first_attempt_at).min();
+        first.is_none_or(|first| self.sent_at - first < chrono::TimeDelta::hours(1))
+    }
 }
 
 /// What a destination answered to a message that it took.

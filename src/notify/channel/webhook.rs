@@ -23,6 +23,24 @@ pub const KIND: Kind = Kind {
     name: "webhook",
     about: "signed webhook (Standard Webhooks, CloudEvents 1.0)",
     example: r#"{"url": "https://hooks.contoso.com/health", "secretSetting": "NOTIFY_HOOK_SECRET"}"#,
+    options: &[
+        ("url", "the address; where it is a secret itself, `urlSetting` instead"),
+        ("urlSetting", "the setting that holds the address"),
+        (
+            "secretSetting",
+            "the setting that holds the secret that signs: `whsec_` and 24 to 64 random bytes in base64 (HMAC), or `whsk_` and an Ed25519 key; a list signs with each",
+        ),
+        ("formerSecretSetting", "former secrets, which sign as well while receivers change over"),
+        ("headers", "further headers by name"),
+        ("secretHeaders", "further headers whose values are in the settings named here; `authorization` only here"),
+        (
+            "typePrefix",
+            "what the types of events begin with, such as `com.contoso.health`; default `azurehealthpartner`",
+        ),
+        ("maxBytes", "the longest body, 4,096 to 65,536; default 20,000"),
+        ("timeoutSeconds", "how long an answer may take, 1 to 30; default 20"),
+        ("perMinute", "messages a minute; default 600"),
+    ],
     open,
 };
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Caps, Message, Tone, line, markdown, plain, sanitised, words};
+use super::plain::paragraphs;
+use super::{Caps, Message, Tone, line, markdown, sanitised, words};
 use crate::model::{Notice, NoticeScope};
 use crate::notify::channel::Parcel;
 
@@ -99,13 +100,13 @@ fn data(notice: &Notice, parcel: &Parcel, caps: Caps) -> Value {
         }
     };
     say("noticeId", json!(notice.id));
-    say("kind", json!(story.word));
+    say("kind", json!(line(&story.word, 60)));
     say("phase", json!(story.phase));
     say("severity", json!(story.severity));
     say("title", json!(line(&story.title, caps.line)));
     say("foundAt", json!(story.at));
     say("audience", json!(if notice.scope == NoticeScope::Partner { "partner" } else { "customer" }));
-    say("route", json!(notice.route));
+    say("route", json!(line(&notice.route, 100)));
     say("subject", json!(notice.subject));
     say("episode", json!(notice.episode));
     say("transitions", json!(notice.transitions.iter().take(caps.list).collect::<Vec<_>>()));
@@ -171,9 +172,10 @@ fn event_of(event: &crate::model::StoryEvent, parcel: &Parcel, caps: Caps) -> Va
     if let Some(link) = &event.link {
         said["link"] = line(link, 2_000).into();
     }
-    if let Some(html) = event.text.as_ref().and_then(|hash| parcel.texts.get(hash)).filter(|_| caps.text > 0) {
-        let (html, cut) = sanitised(html, caps.text);
-        said["text"] = plain(&html).join("\n").into();
+    let room = caps.text / parcel.notices.len().clamp(1, caps.notices);
+    if let Some(html) = event.text.as_ref().and_then(|hash| parcel.texts.get(hash)).filter(|_| room > 0) {
+        let (html, cut) = sanitised(html, room);
+        said["text"] = paragraphs(&html).join("\n").into();
         said["textCut"] = cut.into();
     }
     said

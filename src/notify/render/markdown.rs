@@ -44,12 +44,15 @@ fn write(out: &mut String, section: &Section) {
     out.push('\n');
 }
 
-/// Text that stays text: every ASCII punctuation character may be escaped in CommonMark. Addresses and mentions stay inert too:
-/// the `:` and `@` by which chats find them are escaped with the rest.
+/// Text that stays text: every ASCII punctuation character may be escaped in CommonMark. What begins lists is escaped at the
+/// beginning, and the `:` of addresses and the `@` of mentions too, by which chats find them without markup.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if "\\`*_{}[]()<>#+-!|~@:&$".contains(c) {
+    let mut signs = text.chars().peekable();
+    while let Some(c) = signs.next() {
+        let begins = out.is_empty() && matches!(c, '-' | '+' | '=');
+        let leads = c == ':' && signs.peek() == Some(&'/');
+        if begins || leads || "\\`*_{}[]<>#!|~@&$".contains(c) {
             out.push('\\');
         }
         out.push(c);

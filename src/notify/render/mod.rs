@@ -21,7 +21,7 @@ pub use self::words::{kind_of, label, line};
 /// How much of a message is told. What is left out is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
-    /// Characters of Azure's text.
+    /// Characters of Azure's texts, all notices together.
     pub text: usize,
     /// Customers, resources, subscriptions of one notice.
     pub list: usize,

@@ -61,15 +61,21 @@ pub fn sanitised(html: &str, most: usize) -> (String, bool) {
             end = and;
         }
     }
-    (HARMLESS.clean(html[..end].trim()).to_string(), cut)
+    // Signs that nobody sees, and those that turn text around, are no part of a text of Azure's.
+    let seen = |c: &char| *c == '\n' || !(c.is_control() || super::words::is_invisible(*c));
+    let shown: String = html[..end].trim().chars().map(|c| if c == '\t' { ' ' } else { c }).filter(seen).collect();
+    (HARMLESS.clean(&shown).to_string(), cut)
 }
 
 /// Paragraphs of plain text from HTML: lists as lines with a dash, links with their address, cells apart.
 pub fn plain(html: &str) -> Vec<String> {
+    paragraphs(&HARMLESS.clean(html).to_string())
+}
+
+/// The same of HTML that [`sanitised`] gave: it is well-formed, a `<` begins a tag and nothing else.
+pub(super) fn paragraphs(sanitised: &str) -> Vec<String> {
     let mut writer = Writer::default();
-    // What ammonia gives is well-formed: a `<` begins a tag and nothing else.
-    let html = HARMLESS.clean(html).to_string();
-    let mut rest = html.as_str();
+    let mut rest = sanitised;
     while let Some(open) = rest.find('<') {
         writer.text(&rest[..open]);
         let Some(close) = rest[open..].find('>') else { break };
@@ -119,6 +125,7 @@ impl Writer {
                 self.paragraph();
                 self.current.push_str("- ");
             }
+            ("td" | "th", false) => {}
             ("td" | "th", true) => self.current.push_str(" | "),
             ("b" | "strong" | "i" | "em" | "u" | "code", _) => {}
             _ => self.paragraph(),

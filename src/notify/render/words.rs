@@ -1,6 +1,7 @@
 //! Our words for a notice.
 
-use super::{Caps, Section, Text, Tone, moment, plain, sanitised};
+use super::plain::paragraphs as paragraphs_of;
+use super::{Caps, Section, Text, Tone, moment, sanitised};
 use crate::model::{EventChange, EventType, Notice, Phase, ResourceId, ServiceImpact, Severity, Story, Subject};
 use crate::notify::channel::Parcel;
 
@@ -13,21 +14,28 @@ const MAX_SERVICES: usize = 8;
 
 /// One line: without control characters, without characters that nobody sees or that turn the line around, capped.
 pub fn line(text: &str, most: usize) -> String {
-    let mut out = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
-        let word: String = word.chars().filter(|c| !is_invisible(*c)).collect();
-        if !word.is_empty() {
-            if !out.is_empty() {
-                out.push(' ');
-            }
-            out.push_str(&word);
+    let (mut out, mut count, mut gap) = (String::new(), 0, false);
+    for c in text.chars() {
+        if c.is_whitespace() || c.is_control() {
+            gap = !out.is_empty();
+            continue;
+        }
+        if is_invisible(c) {
+            continue;
+        }
+        if std::mem::take(&mut gap) {
+            out.push(' ');
+            count += 1;
+        }
+        out.push(c);
+        count += 1;
+        // No reading on: what comes from outside may be long.
+        if count > most {
+            let short: String = out.chars().take(most.saturating_sub(1)).collect();
+            return format!("{}…", short.trim_end());
         }
     }
-    if out.chars().count() <= most {
-        return out;
-    }
-    let short: String = out.chars().take(most.saturating_sub(1)).collect();
-    format!("{}…", short.trim_end())
+    out
 }
 
 /// Characters of no width, and those that change the direction of what follows.
@@ -127,6 +135,8 @@ fn counted(count: usize, what: &str) -> String {
 pub(super) fn section(notice: &Notice, parcel: &Parcel, caps: Caps) -> Section {
     let story = &notice.story;
     let text = story.event.as_ref().and_then(|event| parcel.texts.get(event.text.as_ref()?));
+    // The notices of a bundle share the room for texts.
+    let room = caps.text / parcel.notices.len().clamp(1, caps.notices);
     let affected = story.affected.iter().map(|customer| {
         let state = if customer.active { "" } else { ", over" };
         format!(
@@ -143,7 +153,7 @@ pub(super) fn section(notice: &Notice, parcel: &Parcel, caps: Caps) -> Section {
         affected: some(affected, story.affected.len(), caps.list, "customers"),
         resources: some(story.resources.iter().map(resource), story.resources.len(), caps.list, "resources"),
         remedy: story.remedy.as_ref().map(|remedy| line(remedy, caps.line.max(200))),
-        text: text.filter(|_| caps.text > 0).map(|html| words_of(html, caps.text)),
+        text: text.filter(|_| room > 0).map(|html| words_of(html, room)),
         link: story.event.as_ref().and_then(|event| https(event.link.as_deref()?)),
     }
 }
@@ -166,7 +176,7 @@ fn words_of(html: &str, most: usize) -> Text {
     let (short, mut cut) = sanitised(html, most * 2);
     let mut paragraphs = Vec::new();
     let mut room = most;
-    for paragraph in plain(&short) {
+    for paragraph in paragraphs_of(&short) {
         let length = paragraph.chars().count();
         if length > room {
             if room > 20 {
