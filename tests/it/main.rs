@@ -28,5 +28,6 @@ mod sandbox;
 mod standalone;
 mod store;
 mod support;
+mod telling;
 mod tokens;
 mod web_attacks;

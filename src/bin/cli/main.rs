@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod output;
 mod register;
+mod routes;
 mod run;
 
 use std::path::PathBuf;
@@ -79,6 +80,11 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Who is told of what: check, set, dry run, test
+    Routes {
+        #[command(subcommand)]
+        task: routes::Task,
+    },
     /// Make an invite and print its link
     Invite {
         /// What to call the customer
@@ -145,6 +151,7 @@ async fn main() -> ExitCode {
         Command::Customers { task: None } => ask::customers(&common).await,
         Command::Customers { task: Some(task) } => connect::run(&common, task).await,
         Command::Incidents { all } => ask::incidents(&common, all).await,
+        Command::Routes { task } => routes::run(&common, task).await,
         Command::Register(options) => register::run(&common, options).await,
         Command::Invite { label, tenant, subscriptions, tiers, days } => {
             let wanted = NewInvite {

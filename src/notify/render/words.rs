@@ -298,7 +298,8 @@ mod tests {
         fn a_line_is_one_line_within_its_length(text: String, most in 1_usize..200) {
             let short = line(&text, most);
             prop_assert!(short.chars().count() <= most);
-            prop_assert!(!short.contains(|c: char| c.is_control() || c == '\u{2028}' || c == '\u{202e}'));
+            let hidden = short.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{202e}'));
+            prop_assert!(!hidden, "{}", short);
             prop_assert_eq!(line(&short, most), short.clone());
         }
     }

@@ -137,6 +137,8 @@ impl TestApp {
             own.or_else(|| values.get(name).cloned())
         };
         let settings = Settings::from_lookup(Door::Standalone, lookup).expect("the settings of the tests are right");
+        let own = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings = settings.with_secrets(own);
         let outside = Outside {
             clock: clock.clone(),
             random: SeededRandom::new(1),
