@@ -6,6 +6,7 @@ use crate::azure;
 use crate::consent::lighthouse::LastDiscovery;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
+use crate::notify::channel::Wire;
 use crate::notify::desk::{Channels, Desk};
 use crate::notify::remind::Reminded;
 use crate::outside::{Clock, Outside, Random};
@@ -43,11 +44,15 @@ pub struct App {
 impl App {
     /// Wires the parts. Does no IO.
     pub fn new(settings: Settings, outside: Outside) -> Arc<Self> {
-        Self::with_channels(settings, outside, Box::new(crate::notify::desk::NoChannels))
+        Self::with_channels(settings, outside, |channels| Box::new(channels))
     }
 
-    /// The same with other channels, such as a test's.
-    pub fn with_channels(settings: Settings, outside: Outside, channels: Box<dyn Channels>) -> Arc<Self> {
+    /// The same with other channels, or around them, such as a rehearsal's.
+    pub fn with_channels(
+        settings: Settings,
+        outside: Outside,
+        channels: impl FnOnce(Wire) -> Box<dyn Channels>,
+    ) -> Arc<Self> {
         let Outside { clock, random, http, backend } = outside;
         let azure = azure::Client::new(
             settings.cloud.clone(),
@@ -56,6 +61,8 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&random),
         );
+        let wire = Wire::new(&settings, azure.clone(), Arc::clone(&clock), Arc::clone(&random));
+        let desk = Desk::new(channels(wire));
         let limits = Limits::new(settings.rate_limits, random.as_ref());
         Arc::new(Self {
             settings,
@@ -66,7 +73,7 @@ impl App {
             azure,
             customers: TenantCache::new(Folder::Customers, Key::Customer),
             snapshots: TenantCache::new(Folder::Health, Key::Health),
-            desk: Desk::new(channels),
+            desk,
             last_discovery: LastDiscovery::default(),
             reminded: Reminded::default(),
         })

@@ -81,6 +81,8 @@ pub struct Aws {
     pub session_token: Option<SecretString>,
     /// The SQS queue of customers to poll (`HEALTH_POLL_QUEUE_URL`).
     pub health_poll_queue: Url,
+    /// The SQS queue of notices to tell (`HEALTH_NOTICES_QUEUE_URL`).
+    pub health_notices_queue: Url,
 }
 
 /// Our application registration (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`) and its credential.
@@ -263,6 +265,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("RATE_LIMITS", "client=60,total=1200,clientLookups=10,totalLookups=120"),
     ("CLIENT_ADDRESS_HEADER", ""),
     ("HEALTH_POLL_QUEUE_URL", ""),
+    ("HEALTH_NOTICES_QUEUE_URL", ""),
     ("PRIVATE_DESTINATIONS", ""),
     ("LOG_FORMAT", "json"),
     ("RUST_LOG", "info"),

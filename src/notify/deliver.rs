@@ -124,8 +124,10 @@ async fn bundled(app: &App, notices: Vec<Notice>) -> Result<Vec<Notice>, store::
             Notice { bundle: Some(bundle), ..notice }
         })
         .collect();
-    let first = bundled[0].lane();
-    let bundled: Vec<_> = bundled.into_iter().filter(|notice| notice.lane() == first).collect();
+    // What is one customer's never gets into a message with another's, whatever the queue says.
+    let (first, scope) = (bundled[0].lane(), bundled[0].scope);
+    let bundled: Vec<_> =
+        bundled.into_iter().filter(|notice| notice.lane() == first && notice.scope == scope).collect();
     let writes: Vec<_> = bundled.iter().map(|notice| ledger::postpone(app, notice)).collect();
     let () = futures_util::stream::iter(writes).buffer_unordered(IN_FLIGHT).try_collect().await?;
     Ok(bundled)

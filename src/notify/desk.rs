@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::channel::{Channel, Pace};
+use super::channel::{self, Channel, Pace, Wire};
 use super::due::{NOT_AGAIN_WITHIN, NoticeMessage};
 use super::outbox::Waiting;
 use crate::model::{ChannelConfig, Notice, NoticeId, Timestamp};
@@ -32,13 +32,13 @@ pub trait Channels: Send + Sync + fmt::Debug {
     fn open(&self, name: &str, config: &ChannelConfig) -> Result<Arc<dyn Channel>, String>;
 }
 
-/// No channels at all: until the first one is built in.
-#[derive(Debug, Clone, Copy)]
-pub struct NoChannels;
-
-impl Channels for NoChannels {
-    fn open(&self, _: &str, config: &ChannelConfig) -> Result<Arc<dyn Channel>, String> {
-        Err(format!("there is no channel of the kind {}", config.kind))
+impl Channels for Wire {
+    fn open(&self, name: &str, config: &ChannelConfig) -> Result<Arc<dyn Channel>, String> {
+        let faults = |faults: Vec<channel::Invalid>| {
+            let faults: Vec<_> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.why)).collect();
+            faults.join("; ")
+        };
+        channel::open(name, config, self).map_err(faults)
     }
 }
 

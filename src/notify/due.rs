@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::schedule;
-use crate::model::{Destination, Notice, NoticeId, NoticeScope, Routes, Timestamp};
+use super::{schedule, storm};
+use crate::model::{Destination, Notice, NoticeId, Routes, Timestamp};
 
 /// A message of the queue `health-notices`: tell these, which belong into one lane of one channel. Ids only, so that it is
 /// small, and that it may come twice, late or never.
@@ -62,20 +62,24 @@ fn of_channel(channel: &str, notices: Vec<&Notice>, facts: &Facts<'_>) -> Vec<No
         return chunks.take(OF_ONE_CHANNEL).collect();
     }
     let recovered_at = destination.and_then(|one| one.recovered_at);
-    let mut lanes: BTreeMap<NoticeId, Vec<&Notice>> = BTreeMap::new();
+    // What was tried alone goes on alone: the destination may have it.
+    let fresh = notices.iter().copied().filter(|one| one.not_before <= now && one.delivery.attempts == 0);
+    let storms = facts.routes.map(|routes| storm::together(routes, fresh)).unwrap_or_default();
+    let mut lanes: BTreeMap<String, Vec<&Notice>> = BTreeMap::new();
     for notice in notices {
-        lanes.entry(notice.lane()).or_default().push(notice);
+        let lane = storms.get(&notice.id).cloned().unwrap_or_else(|| notice.lane().to_string());
+        lanes.entry(lane).or_default().push(notice);
     }
     let mut ready: Vec<Lane<'_>> =
         lanes.into_values().filter_map(|lane| Lane::ready(lane, recovered_at, now)).collect();
     ready.sort_by_key(|lane| (lane.since, lane.notices[0].id));
-    let mut most =
-        facts.per_minute.get(channel).map_or(OF_ONE_CHANNEL, |limit| (*limit as usize).clamp(1, OF_ONE_CHANNEL));
+    let limit = facts.per_minute.get(channel).map_or(OF_ONE_CHANNEL, |limit| *limit as usize);
+    let mut most = limit.clamp(1, OF_ONE_CHANNEL);
     if destination.is_some_and(|one| one.failing_since.is_some()) {
         // One finds out how it is; the others wait for what it finds.
         most = 1;
     }
-    storms(ready, facts.routes).into_iter().take(most).collect()
+    ready.into_iter().take(most).map(Lane::message).collect()
 }
 
 /// The notices of one lane that may be told now.
@@ -93,8 +97,13 @@ impl<'a> Lane<'a> {
         let mut notices: Vec<_> = lane.into_iter().filter(|notice| notice.not_before <= now).collect();
         notices.sort_by_key(|notice| (notice.created_at, notice.story.phase, notice.id));
         notices.truncate(IN_ONE_MESSAGE);
-        let newest = notices.iter().rfind(|notice| notice.is_state());
-        let decisive = notices.iter().filter(|notice| !notice.is_state()).chain(newest);
+        let superseded = |notice: &Notice| {
+            let later = |other: &&Notice| {
+                other.is_state() && other.created_at > notice.created_at && other.thread_lane() == notice.thread_lane()
+            };
+            notice.is_state() && notices.iter().any(later)
+        };
+        let decisive = notices.iter().filter(|notice| !superseded(notice));
         let at = decisive.map(|notice| due_at(notice, recovered_at)).min()?;
         (at <= now).then_some(Self { since: at, notices })
     }
@@ -110,36 +119,6 @@ fn due_at(notice: &Notice, recovered_at: Option<Timestamp>) -> Timestamp {
         (Some(last), Some(recovered)) if last < recovered => notice.not_before.max(recovered),
         _ => notice.due_at(),
     }
-}
-
-/// Many lanes of one route at once are told in one message, where the route says so.
-fn storms(ready: Vec<Lane<'_>>, routes: Option<&Routes>) -> Vec<NoticeMessage> {
-    let above = |id: &str| {
-        let route = routes?.routes.iter().find(|route| route.id == id)?;
-        route.timing.storm_above
-    };
-    // What is one customer's is never told to another, though the channel be the same.
-    let whom = |lane: &Lane<'_>| (lane.notices[0].route.clone(), lane.notices[0].scope);
-    let mut by_whom: BTreeMap<(String, NoticeScope), usize> = BTreeMap::new();
-    // What was sent before keeps its shape: tries again hold the same, under the same id.
-    let fresh = |lane: &Lane<'_>| lane.notices.iter().all(|one| one.bundle.is_none() && one.delivery.attempts == 0);
-    for lane in ready.iter().filter(|lane| fresh(lane)) {
-        *by_whom.entry(whom(lane)).or_default() += 1;
-    }
-    by_whom.retain(|(route, _), lanes| above(route).is_some_and(|most| *lanes > most as usize));
-    let (mut messages, mut stormy): (Vec<NoticeMessage>, BTreeMap<_, Vec<NoticeId>>) = Default::default();
-    for lane in ready {
-        let whom = whom(&lane);
-        if by_whom.contains_key(&whom) && fresh(&lane) {
-            stormy.entry(whom).or_default().extend(lane.notices.iter().map(|notice| notice.id));
-        } else {
-            messages.push(lane.message());
-        }
-    }
-    let bundles = stormy.into_values().flat_map(|ids| {
-        ids.chunks(IN_ONE_MESSAGE).map(|ids| NoticeMessage { notices: ids.to_vec(), whole: true }).collect::<Vec<_>>()
-    });
-    bundles.chain(messages).collect()
 }
 
 /// The messages for notices that were just found and need not wait. What may become a storm waits for the timer, which sees

@@ -115,7 +115,7 @@ mod sqs {
     use std::sync::Arc;
 
     use health_monitor::hosts::sqs::{Error, Queue};
-    use health_monitor::outside::{self, SystemClock};
+    use health_monitor::outside::{self, Clock, SystemClock};
     use health_monitor::settings::{Door, Settings};
 
     use super::*;
@@ -129,14 +129,16 @@ mod sqs {
             ("AWS_SECRET_ACCESS_KEY", secret),
             ("AWS_SESSION_TOKEN", FakeSqs::SESSION_TOKEN),
             ("HEALTH_POLL_QUEUE_URL", fake.queue_url.as_str()),
+            ("HEALTH_NOTICES_QUEUE_URL", fake.notices_url.as_str()),
         ];
         let lookup = |name: &str| {
             let found = aws.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
             found.or_else(|| settings().remove(name))
         };
         let settings = Settings::from_lookup(Door::Lambda, lookup).unwrap();
-        let queue = Queue::new(outside::http_client().unwrap(), Arc::new(SystemClock), settings.aws.unwrap());
-        (queue, fake)
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let queues = Queue::all(&outside::http_client().unwrap(), &clock, &settings.aws.unwrap());
+        (queues.into_iter().next().unwrap(), fake)
     }
 
     fn messages(count: usize) -> Vec<String> {
