@@ -1,9 +1,10 @@
 //! What a route takes, whom it speaks to, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use health_monitor::model::{IncidentNotes, NoticeScope, Phase, Severity, Snooze, Subject, Transition};
+use health_monitor::model::{IncidentNotes, NoticeScope, Phase, ResourceId, Severity, Snooze, Subject, Transition};
 use health_monitor::notify::plan::{Facts, notices, partner_notices};
+use health_monitor::notify::storm::together;
 use serde_json::{Value, json};
 
 use super::facts::{
@@ -86,22 +87,14 @@ fn what_somebody_stopped_himself_is_no_news_unless_a_route_asks_for_it() {
     let stopped = transition(1, json!({"kind": "resourceUnavailable", "resourceId": id}));
     let mut known = snapshot(1, &[]);
     let state = json!({"state": "Unavailable", "reason": "Customer Initiated"});
-    known.resources.insert(id.parse_resource(), serde_json::from_value(state).expect("a state"));
+    known
+        .resources
+        .insert(ResourceId::parse(&id).expect("a resource id"), serde_json::from_value(state).expect("a state"));
     let told = |matching: Value| {
         plan(&route("customer", json!({"match": matching})), &customer(1), &known, std::slice::from_ref(&stopped)).len()
     };
     assert_eq!(told(json!({})), 0);
     assert_eq!(told(json!({"transitions": ["resourceUnavailable"]})), 1);
-}
-
-trait ParseResource {
-    fn parse_resource(&self) -> health_monitor::model::ResourceId;
-}
-
-impl ParseResource for String {
-    fn parse_resource(&self) -> health_monitor::model::ResourceId {
-        health_monitor::model::ResourceId::parse(self).expect("a resource id")
-    }
 }
 
 #[test]
@@ -266,4 +259,28 @@ fn that_one_more_subscription_of_a_customer_sees_it_is_no_news_for_the_partner()
     let known = snapshot(1, &[(ID, 1, outage())]);
     assert!(plan(&route("partner", json!({})), &customer(1), &known, &spread).is_empty());
     assert_eq!(plan(&route("customer", json!({})), &customer(1), &known, &spread).len(), 1);
+}
+
+#[test]
+fn a_storm_is_one_message_for_each_of_its_audience_and_below_it_each_is_told_alone() {
+    let routes = route("customer", json!({"timing": {"stormAbove": 3}}));
+    let ids = ["AAAA-111", "BBBB-222", "CCCC-333", "DDDD-444"];
+    let of = |n: u128, count: usize| {
+        let events: Vec<_> = ids[..count].iter().map(|id| (*id, 1, outage())).collect();
+        let transitions: Vec<_> = ids[..count].iter().map(|id| opened(n, id)).collect();
+        plan(&routes, &customer(n), &snapshot(n, &events), &transitions)
+    };
+    let mut all = [of(1, 4), of(2, 4), of(3, 3)].concat();
+    let storms = together(&routes, &all);
+    let message = |n: u128| {
+        let of_one =
+            |notice: &&health_monitor::model::Notice| notice.scope == NoticeScope::Customer { tenant_id: tenant(n) };
+        all.iter().filter(of_one).map(|notice| storms.get(&notice.id)).collect::<BTreeSet<_>>()
+    };
+    assert_eq!((message(1).len(), message(2).len()), (1, 1));
+    assert!(message(1).is_disjoint(&message(2)) && message(1).iter().all(Option::is_some));
+    assert_eq!(message(3), BTreeSet::from([None]), "three are no storm");
+    let before = storms.clone();
+    all.reverse();
+    assert_eq!(together(&routes, &all), before);
 }
