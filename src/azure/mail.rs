@@ -216,10 +216,7 @@ fn failed(error: Error) -> MailError {
             404 => MailError::NoMailbox(refusal),
             _ => MailError::Refused(refusal),
         },
-        // What one poll may spend is no limit of mail; should it ever be counted, it is asked later.
-        Error::PutOff => MailError::Throttled { retry_after: None },
         Error::Throttled { retry_after } => MailError::Throttled { retry_after },
-        Error::PutOff => MailError::Throttled { retry_after: None },
         Error::Unavailable { what } => MailError::Unavailable { what },
         Error::Unreadable { what } => MailError::Unavailable { what: format!("no {what}") },
         error @ (Error::TokenRefused(_) | Error::Credential { .. }) => MailError::Token(error),

@@ -31,5 +31,6 @@ mod sources;
 mod standalone;
 mod store;
 mod support;
+mod telling;
 mod tokens;
 mod web_attacks;
