@@ -115,7 +115,8 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "left-over documents could not be removed");
             }
-            if app.clock.now().hour() == LOG_SWEPT_AT_HOUR && app.clock.now().minute() < ORPHANS_UNTIL_MINUTE
+            if app.clock.now().hour() == LOG_SWEPT_AT_HOUR
+                && app.clock.now().minute() < ORPHANS_UNTIL_MINUTE
                 && let Err(error) = notify::log::sweep(app).await
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "old notices could not be removed");
