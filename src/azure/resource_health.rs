@@ -70,7 +70,7 @@ impl Client {
             }
         };
         let Gathered { texts, unreadable_rows, .. } = gathered;
-        Reading { started_at, subscriptions, principal, tenant_events, texts, unreadable_rows }
+        Reading { started_at, subscriptions, principal, tenant_events, texts, unreadable_rows, ..Reading::default() }
     }
 
     async fn read_with(
@@ -117,7 +117,10 @@ impl Client {
                 Some(Ok(sweep)) => sweep.machines.get(&id).cloned().unwrap_or_default(),
                 _ => Vec::new(),
             };
-            readings.insert(id, SubscriptionReading { events, resources, machines, details_refused });
+            readings.insert(
+                id,
+                SubscriptionReading { events, resources, machines, details_refused, ..SubscriptionReading::default() },
+            );
         }
         readings
     }
@@ -318,8 +321,7 @@ fn failed(asked: &super::reading::AskSubscription, trouble: &Trouble) -> Subscri
     SubscriptionReading {
         events: asked.events.as_ref().map(|_| no_events(trouble)),
         resources: asked.resources.then(|| ResourcesReading { rows: Vec::new(), trouble: Some(trouble.clone()) }),
-        machines: Vec::new(),
-        details_refused: false,
+        ..SubscriptionReading::default()
     }
 }
 

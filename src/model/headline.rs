@@ -42,6 +42,9 @@ impl TransitionKind {
             Self::CredentialExpiring { credential, expires_at, .. } => {
                 format!("our {credential} ends at {expires_at}")
             }
+            Self::EmergingIssueChanged { tracking_id, title, change, .. } => {
+                format!("{tracking_id} emerging ({}): {title}", word(change))
+            }
             Self::MaintenanceAnnounced { tracking_id, title, starts_at, .. } => {
                 format!("{tracking_id} maintenance announced{}: {title}", moment(" for ", starts_at))
             }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{GapReason, ResourceId, Severity, Source, SubscriptionId, TenantId, Timestamp, TrackingId, TransitionId};
+use super::{
+    EmergingChange, EmergingSeverity, GapReason, ResourceId, Severity, Source, SubscriptionId, TenantId, Timestamp,
+    TrackingId, TransitionId,
+};
 
 /// The namespace of transition ids: any fixed GUID of our own.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_2c3a_5b0e_4d7f_9a86_0b1c_2d3e_4f50);
@@ -267,6 +270,18 @@ pub enum TransitionKind {
         /// It ends within this many days; 0: it has ended.
         within_days: u16,
     },
+    /// Something happened to an issue that Azure shows for a whole cloud. The partner's, not a customer's.
+    #[serde(rename_all = "camelCase")]
+    EmergingIssueChanged {
+        /// The issue.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How bad it is, as Azure says.
+        severity: EmergingSeverity,
+        /// What happened.
+        change: EmergingChange,
+    },
     /// It can be read again.
     #[serde(rename_all = "camelCase")]
     CoverageRestored {
@@ -386,6 +401,9 @@ impl TransitionKind {
             Self::ResourceNoLongerListed { resource_id } => format!("resourceNoLongerListed|{resource_id}"),
             Self::CoverageLost { subscription_id, source, .. } => format!("coverageLost|{subscription_id}|{source:?}"),
             Self::CredentialExpiring { credential, .. } => format!("credentialExpiring|{credential}"),
+            Self::EmergingIssueChanged { tracking_id, change, .. } => {
+                format!("emergingIssueChanged|{}|{change:?}", tracking_id.key())
+            }
             Self::CoverageRestored { subscription_id, source } => {
                 format!("coverageRestored|{subscription_id}|{source:?}")
             }

@@ -66,12 +66,14 @@ pub fn ask(
         let events = (forced || is_due(&coverage.events, EVENTS_EVERY, suspended_at, now)).then(|| AskEvents {
             since: coverage.events.read_at.map_or(now - FIRST_WINDOW, |at| at - OVERLAP),
             listing: forced || coverage.events.read_at.is_none() || coverage.events.gap.is_some(),
+            wide: coverage.events.read_at.is_none(),
+            follow: BTreeMap::new(),
             known: known_versions(snapshot, id),
             withheld: may_ask_details(subscription, &coverage, now).then(|| withheld(snapshot, id)),
         });
         let resources = forced || is_due(&coverage.resources, RESOURCES_EVERY, suspended_at, now);
         if events.is_some() || resources {
-            subscriptions.insert(id, AskSubscription { events, resources });
+            subscriptions.insert(id, AskSubscription { events, resources, ..AskSubscription::default() });
         }
     }
     let tenant_events = (scope == Scope::Due && customer.tiers.contains(&AccessTier::TenantEvents)).then(|| {
@@ -79,7 +81,7 @@ pub fn ask(
         let since = coverage.read_at.map_or(now - FIRST_WINDOW, |at| at - OVERLAP);
         is_due(&coverage, TENANT_EVENTS_EVERY, None, now).then_some(since)
     });
-    Ask { subscriptions, tenant_events: tenant_events.flatten() }
+    Ask { subscriptions, tenant_events: tenant_events.flatten(), ..Ask::default() }
 }
 
 /// True when it is time to ask which subscriptions our application can read: hourly, and daily when all that we know have

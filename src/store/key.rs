@@ -21,6 +21,8 @@ pub enum Key {
     Timeline(TenantId, Month),
     /// The transitions of the partner himself in one month, such as of his credential.
     PartnerTimeline(Month),
+    /// The emerging issues of the cloud.
+    Emerging,
     /// A notice that is not delivered yet.
     Outbox(NoticeId),
     /// The mark that a notice has ended.
@@ -84,6 +86,8 @@ pub enum Folder {
     Texts,
     /// Timelines of all customers.
     Timelines,
+    /// What concerns a whole cloud.
+    Cloud,
     /// Timelines of one customer.
     Timeline(TenantId),
     /// Notices that are not delivered yet.
@@ -104,13 +108,14 @@ pub enum Folder {
 
 impl Folder {
     /// The folders at the top: between them they have every document.
-    pub const ROOTS: [Self; 12] = [
+    pub const ROOTS: [Self; 13] = [
         Self::Customers,
         Self::Health,
         Self::Invites,
         Self::Sessions,
         Self::Texts,
         Self::Timelines,
+        Self::Cloud,
         Self::Outbox,
         Self::Told,
         Self::Delivered,
@@ -129,6 +134,7 @@ impl Key {
             Self::Session(id) => format!("sessions/{}.bin", segment(id)),
             Self::Health(tenant) => format!("health/{tenant}.json"),
             Self::Text(hash) => format!("texts/{}.html", segment(hash.as_str())),
+            Self::Emerging => "cloud/emerging.json".to_owned(),
             Self::PartnerTimeline(month) => format!("timeline/partner/{}.json", month.0),
             Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),
             Self::Outbox(id) => format!("outbox/{id}.json"),
@@ -151,6 +157,7 @@ impl Folder {
             Self::Sessions => "sessions/",
             Self::Texts => "texts/",
             Self::Timelines => "timeline/",
+            Self::Cloud => "cloud/",
             Self::Timeline(tenant) => return format!("timeline/{tenant}/").into(),
             Self::Outbox => "outbox/",
             Self::Told => "told/",
@@ -193,12 +200,13 @@ mod tests {
             Key::Dead(NoticeId::from(uuid::Uuid::nil())),
             Key::Routes,
             Key::Incident("ABCD-123".parse().expect("a tracking id")),
+            Key::Emerging,
         ];
         for key in keys {
             // A new kind of document belongs into the list above, and its folder into the roots.
             match &key {
                 Key::Customer(_) | Key::Invite(_) | Key::Session(_) | Key::Health(_) | Key::Text(_) => {}
-                Key::Timeline(..) | Key::PartnerTimeline(_) => {}
+                Key::Timeline(..) | Key::PartnerTimeline(_) | Key::Emerging => {}
                 Key::Outbox(_) | Key::Told(_) | Key::Delivered(..) | Key::Dead(_) => {}
                 Key::Routes | Key::Incident(_) => {}
             }
