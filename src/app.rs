@@ -6,6 +6,7 @@ use crate::azure;
 use crate::consent::lighthouse::LastDiscovery;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
+use crate::notify::dead_man::DeadMan;
 use crate::outside::{Clock, Outside, Random};
 use crate::query::TenantCache;
 use crate::settings::Settings;
@@ -32,12 +33,15 @@ pub struct App {
     pub snapshots: TenantCache<Snapshot>,
     /// When this process last looked for delegations.
     pub last_discovery: LastDiscovery,
+    /// Who outside is called while the timer works.
+    pub dead_man: Option<DeadMan>,
 }
 
 impl App {
     /// Wires the parts. Does no IO.
     pub fn new(settings: Settings, outside: Outside) -> Arc<Self> {
         let Outside { clock, random, http, backend } = outside;
+        let dead_man = settings.dead_man_url.clone().map(|url| DeadMan::new(http.clone(), url));
         let azure = azure::Client::new(
             settings.cloud.clone(),
             settings.identity.clone(),
@@ -56,6 +60,7 @@ impl App {
             customers: TenantCache::new(Folder::Customers, Key::Customer),
             snapshots: TenantCache::new(Folder::Health, Key::Health),
             last_discovery: LastDiscovery::default(),
+            dead_man,
         })
     }
 }

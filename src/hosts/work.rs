@@ -102,6 +102,10 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");
             }
             let planned = poll::plan(app).await?;
+            // Last, since it says that all went well. Without it the next run is the heartbeat, and customers are polled.
+            if let Err(error) = poll::pulse::beat(app).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat could not be noted");
+            }
             let summary = format!("{} customers are due", planned.len());
             let messages = planned.iter().map(|message| (POLLS, text(message))).collect();
             Ok(Done { messages, summary })

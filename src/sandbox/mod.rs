@@ -16,6 +16,7 @@ mod groups;
 mod health;
 mod identity;
 mod kql;
+mod lifecycles;
 mod lighthouse;
 mod mint;
 mod pages;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
-use crate::model::{Customer, IncidentNotes, Invite, Notice, Outcome, Routes, Snapshot, Timeline, Told};
+use crate::model::{Customer, Heartbeat, IncidentNotes, Invite, Notice, Outcome, Routes, Snapshot, Timeline, Told};
 
 /// The member of every document that holds its schema version.
 const SCHEMA_VERSION: &str = "schemaVersion";
@@ -48,6 +48,10 @@ impl Stored for Told {
 }
 
 impl Stored for Routes {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Heartbeat {
     const SCHEMA: u64 = 1;
 }
 

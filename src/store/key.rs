@@ -33,6 +33,8 @@ pub enum Key {
     Dead(NoticeId),
     /// The routes and channels.
     Routes,
+    /// The last run of the timer.
+    Heartbeat,
     /// What the partner says about an incident.
     Incident(TrackingId),
 }
@@ -142,6 +144,7 @@ impl Key {
             Self::Delivered(day, id) => format!("delivered/{}/{id}.json", day.0),
             Self::Dead(id) => format!("dead/{id}.json"),
             Self::Routes => "partner/routes.json".to_owned(),
+            Self::Heartbeat => "partner/heartbeat.json".to_owned(),
             Self::Incident(id) => format!("incidents/{}.json", segment(&id.key())),
         }
     }
@@ -199,6 +202,7 @@ mod tests {
             Key::Delivered(Day::of(now), NoticeId::from(uuid::Uuid::nil())),
             Key::Dead(NoticeId::from(uuid::Uuid::nil())),
             Key::Routes,
+            Key::Heartbeat,
             Key::Incident("ABCD-123".parse().expect("a tracking id")),
             Key::Emerging,
         ];
@@ -208,7 +212,7 @@ mod tests {
                 Key::Customer(_) | Key::Invite(_) | Key::Session(_) | Key::Health(_) | Key::Text(_) => {}
                 Key::Timeline(..) | Key::PartnerTimeline(_) | Key::Emerging => {}
                 Key::Outbox(_) | Key::Told(_) | Key::Delivered(..) | Key::Dead(_) => {}
-                Key::Routes | Key::Incident(_) => {}
+                Key::Routes | Key::Heartbeat | Key::Incident(_) => {}
             }
             let below = Folder::ROOTS.iter().filter(|root| key.path().starts_with(root.prefix().as_ref())).count();
             assert_eq!(below, 1, "{}", key.path());

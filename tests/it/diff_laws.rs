@@ -66,6 +66,7 @@ fn observed() -> impl Strategy<Value = ObservedEvent> {
                 tags: BTreeSet::new(),
                 high_impact: false,
                 text_withheld: false,
+                stage: None,
             };
             ObservedEvent { content, last_update: stamped.then(|| minute(stamp)), index_only }
         },
