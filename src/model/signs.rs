@@ -2,8 +2,12 @@
 //! hints that may be localised: none of them opens or closes what the status says otherwise, but for the few that Azure uses
 //! instead of a status.
 
+use chrono::TimeDelta;
+
 use super::{EventContent, EventStatus, EventType, ReviewStage, Timestamp};
 
+/// Two times of one publication may be seconds apart.
+const SECONDS_APART: TimeDelta = TimeDelta::minutes(1);
 /// Azure's tags that are told as transitions of their own.
 const TAGS_TOLD: [&str; 4] = ["Action Recommended", "False Positive", "Preliminary PIR", "Final PIR"];
 
@@ -68,7 +72,7 @@ impl EventContent {
         let is_plan =
             self.is_maintenance() || matches!(self.event_type, EventType::HealthAdvisory | EventType::Billing);
         let end = self.impact_mitigation.filter(|_| is_plan || !self.is_active())?;
-        self.impact_start.is_none_or(|start| start <= end).then_some(end)
+        self.impact_start.is_none_or(|start| start <= end + SECONDS_APART).then_some(end)
     }
 
     /// Whether somebody has to do something about it, and until when where there is a deadline: Azure recommends it, or an

@@ -56,22 +56,9 @@ pub(super) fn steps(sight: Sight<'_>) -> Steps {
         Some(before) => tale.course(before.stage),
     };
     tale.details(&mut standing);
-    // A start and an end have the episode; all else is counted.
-    let ends_or_starts = |kind: &TransitionKind| {
-        use TransitionKind as Kind;
-        matches!(
-            kind,
-            Kind::EventOpened { .. }
-                | Kind::EventReopened { .. }
-                | Kind::EventResolved { .. }
-                | Kind::EventCancelled { .. }
-                | Kind::EventRetracted { .. }
-                | Kind::MaintenanceAnnounced { .. }
-                | Kind::MaintenanceCompleted { .. }
-                | Kind::ReviewPublished { .. }
-        )
-    };
-    if tale.told.iter().any(|(kind, _)| !ends_or_starts(kind)) {
+    // What happens once in an episode has its number; all else is counted.
+    let once = tale.episode.to_string();
+    if tale.told.iter().any(|(_, occurrence)| *occurrence != once) {
         standing.revision = standing.revision.saturating_add(1);
     }
     Steps { standing, episode: tale.episode, told: tale.told }
@@ -107,7 +94,7 @@ impl Tale<'_> {
         let stage = EventStage::of(self.content(), None, |content| self.begun(content));
         // A root cause analysis begins nothing: its review is all there is to tell.
         if self.content().event_type != crate::model::EventType::Rca {
-            self.begin();
+            self.begin(self.episode.to_string());
             match stage {
                 EventStage::InProgress => self.started(),
                 stage if stage.is_end() => self.end(stage),
@@ -131,9 +118,9 @@ impl Tale<'_> {
         match (was, stage) {
             (EventStage::Planned, EventStage::InProgress) => self.started(),
             (EventStage::Planned | EventStage::InProgress, EventStage::Open)
-            | (EventStage::Open, EventStage::Planned) => self.begin(),
+            | (EventStage::Open, EventStage::Planned) => self.begin(self.occurrence("another type")),
             (EventStage::Open, EventStage::InProgress) => {
-                self.begin();
+                self.begin(self.occurrence("another type"));
                 self.started();
             }
             (was, stage) if was != stage && stage.is_end() => self.end(stage),
@@ -142,7 +129,7 @@ impl Tale<'_> {
         stage
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, occurrence: String) {
         let is = self.sight.is;
         let (tracking_id, title, severity) = (is.tracking_id.clone(), is.content.title.clone(), is.severity);
         let kind = match is.content.is_maintenance() {
@@ -155,14 +142,14 @@ impl Tale<'_> {
             },
             false => TransitionKind::EventOpened { tracking_id, title, severity },
         };
-        self.told.push((kind, self.episode.to_string()));
+        self.told.push((kind, occurrence));
     }
 
     /// It goes on after it was over. Maintenance is announced anew.
     fn back(&mut self) -> EventStage {
         let stage = EventStage::of(self.content(), None, |content| self.begun(content));
         if self.content().is_maintenance() {
-            self.begin();
+            self.begin(self.episode.to_string());
             if stage == EventStage::InProgress {
                 self.started();
             }
@@ -263,10 +250,16 @@ impl Tale<'_> {
         wanted.is_some_and(|until| asked.is_none_or(|asked| !same_time(asked.until, until)))
     }
 
-    /// What is told beside the course of the event: texts withheld or available, something to do, a review.
+    /// What is told beside the course of the event: a review, texts withheld or available, something to do.
     fn details(&mut self, standing: &mut EventStanding) {
         let is = self.sight.is;
         let of_event = || (is.tracking_id.clone(), is.content.title.clone(), is.severity);
+        if let (true, Some(stage)) = (self.review_is_new(), is.content.review()) {
+            standing.review = Some(stage);
+            let (tracking_id, title, _) = of_event();
+            let kind = TransitionKind::ReviewPublished { tracking_id, title, stage };
+            self.told.push((kind, self.episode.to_string()));
+        }
         if standing.withheld != is.content.text_withheld {
             standing.withheld = is.content.text_withheld;
             let (tracking_id, title, severity) = of_event();
@@ -284,12 +277,6 @@ impl Tale<'_> {
             let (tracking_id, title, severity) = of_event();
             let kind = TransitionKind::ActionRequired { tracking_id, title, severity, until };
             self.told.push((kind, self.occurrence(&format!("{until:?}"))));
-        }
-        if let (true, Some(stage)) = (self.review_is_new(), is.content.review()) {
-            standing.review = Some(stage);
-            let (tracking_id, title, _) = of_event();
-            let kind = TransitionKind::ReviewPublished { tracking_id, title, stage };
-            self.told.push((kind, self.episode.to_string()));
         }
     }
 }
