@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use crate::model::{
-    ActionAsked, EventChange, EventContent, EventDelta, EventStage, EventStanding, MergedEvent, SubscriptionId,
-    TextHash, Timestamp, TransitionKind,
+    ActionAsked, EventChange, EventContent, EventDelta, EventStage, EventStanding, EventType, MergedEvent,
+    SubscriptionId, TextHash, Timestamp, TransitionKind,
 };
 
 /// Times that differ by less are the same time: Azure's stamps differ by seconds from subscription to subscription, and what
@@ -93,13 +93,14 @@ impl Tale<'_> {
     fn first_seen(&mut self) -> EventStage {
         let stage = EventStage::of(self.content(), None, |content| self.begun(content));
         // A root cause analysis begins nothing: its review is all there is to tell.
-        if self.content().event_type != crate::model::EventType::Rca {
+        let begins = self.content().event_type != EventType::Rca;
+        if begins {
             self.begin(self.episode.to_string());
-            match stage {
-                EventStage::InProgress => self.started(),
-                stage if stage.is_end() => self.end(stage),
-                _ => {}
-            }
+        }
+        match stage {
+            EventStage::InProgress => self.started(),
+            stage if stage.is_end() && (begins || stage > EventStage::Over) => self.end(stage),
+            _ => {}
         }
         stage
     }
