@@ -69,8 +69,8 @@ pub struct Reading {
     pub texts: BTreeMap<TextHash, String>,
     /// Rows that could not be read, in words without foreign text; they do not spoil the rest.
     pub unreadable_rows: u32,
-    /// True when Resource Graph was asked for the resources that active events hit, and answered.
-    pub impacted_read: bool,
+    /// True when the resources that active events hit were asked for.
+    pub impacted_asked: bool,
     /// What was asked of Azure, and what it said about that.
     pub spent: Spent,
 }
@@ -86,10 +86,10 @@ pub struct SubscriptionReading {
     pub machines: Vec<(ResourceId, ResourceState)>,
     /// True when Azure refused the text of a withheld event.
     pub details_refused: bool,
-    /// True when everything of the last 90 days was listed over REST.
-    pub listed_wide: bool,
-    /// True when events were asked for one by one.
-    pub followed: bool,
+    /// Whether everything of the last 90 days was listed over REST. None: not asked.
+    pub listed_wide: Option<bool>,
+    /// Whether events that were asked for one by one were read. None: not asked.
+    pub followed: Option<bool>,
     /// The resources that Azure names as hit, by event, where it named any or was asked.
     pub impacted: BTreeMap<TrackingId, ImpactedResources>,
     /// The activity log. None: not asked.

@@ -17,6 +17,9 @@ pub const DEADLINE: Duration = Duration::from_secs(8 * 60);
 /// What an erased customer left is looked for in the first minutes of each hour: two listings are too much for every minute.
 const ORPHANS_UNTIL_MINUTE: u32 = 3;
 
+/// How long the status page of the cloud may keep the planning waiting.
+const EMERGING_LIMIT: Duration = Duration::from_secs(10);
+
 /// The queue of customers to poll.
 pub const POLLS: &str = "health-poll";
 
@@ -100,6 +103,13 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             }
             if let Err(error) = poll::credential::warn_of_expiry(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");
+            }
+            match tokio::time::timeout(EMERGING_LIMIT, poll::emerging::read_when_due(app)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the emerging issues could not be kept");
+                }
+                Err(_) => tracing::warn!("the emerging issues took too long to read"),
             }
             let planned = poll::plan(app).await?;
             // Last, since it says that all went well. Without it the next run is the heartbeat, and customers are polled.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{EventChange, EventDelta, Timestamp, TransitionKind};
+use super::{EmergingChange, EventChange, EventDelta, Timestamp, TransitionKind};
 
 impl TransitionKind {
     /// What happened, in one line of plain text; foreign titles are as Azure gave them.
@@ -44,9 +44,6 @@ impl TransitionKind {
             Self::CredentialExpiring { credential, expires_at, .. } => {
                 format!("our {credential} ends at {expires_at}")
             }
-            Self::EmergingIssueChanged { tracking_id, title, change, .. } => {
-                format!("{tracking_id} emerging ({}): {title}", word(change))
-            }
             Self::MaintenanceAnnounced { tracking_id, title, starts_at, .. } => {
                 format!("{tracking_id} maintenance announced{}: {title}", moment(" for ", starts_at))
             }
@@ -76,6 +73,15 @@ impl TransitionKind {
             }
             Self::DetailsAvailable { tracking_id, title, .. } => {
                 format!("{tracking_id} can be read in full now: {title}")
+            }
+            Self::EmergingIssueChanged { tracking_id, title, change, .. } => {
+                let what = match change {
+                    EmergingChange::Opened => "on Azure's status page",
+                    EmergingChange::Updated => "updated on Azure's status page",
+                    EmergingChange::Resolved => "resolved, says Azure's status page",
+                    EmergingChange::NoLongerListed => "no longer on Azure's status page",
+                };
+                format!("{tracking_id} {what}: {title}")
             }
             Self::CustomerSilent { last_read_at } => match last_read_at {
                 Some(at) => format!("nothing could be read since {}", at.format("%Y-%m-%d %H:%M UTC")),

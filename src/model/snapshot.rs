@@ -119,12 +119,12 @@ pub struct SubscriptionCoverage {
     /// The activity log, where the other two may have missed something.
     #[serde(default)]
     pub activity: SourceCoverage,
-    /// When all events of the last 90 days were last listed, however long ago they changed.
+    /// When all events of the last 90 days are to be listed next, however long ago they changed. None: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wide_at: Option<Timestamp>,
-    /// When events that are over were last asked for one by one, for their reviews.
+    pub wide_due: Option<Timestamp>,
+    /// When events that are over are to be asked for one by one next, for their reviews. None: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub followed_at: Option<Timestamp>,
+    pub follow_due: Option<Timestamp>,
     /// Refusals in a row that concern our access. None: the latest reading was let in, or it was never asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<AccessTrouble>,

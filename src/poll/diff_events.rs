@@ -103,7 +103,9 @@ fn observe(
                     first_seen,
                     last_seen,
                     missed_listings: 0,
-                    index_only: observed.index_only,
+                    // Only a newer version can lack texts that are to be read.
+                    index_only: observed.index_only
+                        && known.is_none_or(|seen| seen.index_only || observed.last_update > seen.last_update),
                 }
             }
             (None, Some(known)) => Observation { missed_listings: 0, last_seen, ..known.clone() },
@@ -135,6 +137,10 @@ fn accept(known: Option<(&Observation, &EventContent)>, observed: &ObservedEvent
     // The text that we were given once is not taken back by an answer that withholds it.
     if same_stamp && observed.content.text_withheld && !content.text_withheld {
         return None;
+    }
+    // A stage of the publication that we know.
+    if same_stamp && observed.content.stage.is_some() && observed.content.stage != content.stage {
+        return Some(EventContent { stage: observed.content.stage.clone(), ..content.clone() });
     }
     let mut newer = observed.content.clone();
     if newer.stage.is_none() && newer.status == content.status && newer.title == content.title {

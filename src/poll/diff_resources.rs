@@ -15,8 +15,6 @@ use crate::model::{
 
 /// Complete listings that must miss a resource before it counts as gone.
 const MISSED_LISTINGS: u32 = 2;
-/// How long a recovery is remembered: no source lags by more ("health-apis", 8), but the activity log, which is read hourly.
-const RECOVERED_FOR: TimeDelta = TimeDelta::hours(24);
 /// A resource that we never saw fail is remembered as recovered when it has been available for less than this: a source that
 /// lags may still tell its failure.
 const JUST_RECOVERED: TimeDelta = TimeDelta::hours(1);
@@ -26,7 +24,7 @@ pub(super) fn diff(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> 
     let started_at = reading.started_at;
     let is_watched = |id: &ResourceId| id.subscription().is_some_and(|id| watched.contains(&id));
     after.resources.retain(|id, _| is_watched(id));
-    after.recovered.retain(|id, since| is_watched(id) && now - *since < RECOVERED_FOR);
+    after.recovered.retain(|id, _| is_watched(id));
     let mut transitions = Vec::new();
     for (subscription, read) in inputs.read() {
         let first_sight =
@@ -37,6 +35,10 @@ pub(super) fn diff(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> 
             transitions.push(Transition::new(before.tenant_id, kind, &occurrence, now, first_sight));
         };
         let listed = read.resources.iter().flat_map(|listing| &listing.rows);
+        // What is over comes before what is.
+        for (id, state) in read.passed.iter().filter(|(id, _)| id.subscription() == Some(subscription)) {
+            take_in(after, id, state, started_at, &mut tell);
+        }
         for (id, state) in latest(listed.chain(&read.machines), subscription) {
             take_in(after, id, state, started_at, &mut tell);
         }
@@ -152,6 +154,8 @@ fn miss(
     }
     for id in gone {
         let since = after.resources.remove(&id).and_then(|state| state.since);
+        // What other sources say of before then is old news; should this very failure be listed again, it counts again.
+        after.recovered.extend(since.map(|since| (id.clone(), since - TimeDelta::seconds(1))));
         tell(TransitionKind::ResourceNoLongerListed { resource_id: id }, since);
     }
 }

@@ -2,6 +2,7 @@
 
 mod cache;
 mod coverage;
+mod emerging;
 pub mod page;
 pub mod receipt;
 pub mod view;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub use cache::TenantCache;
 pub use coverage::{Coverage, CoverageGap, Known};
+pub use emerging::{Emerging, EmergingCoverage, EmergingRow, emerging};
 use page::{Page, PageAsk};
 pub use receipt::{Receipt, directory_role_command};
 use view::{CustomerSummary, EventSummary, Health, Incident, LostAccess, Publication, SubscriptionSummary};

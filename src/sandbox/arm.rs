@@ -7,7 +7,7 @@ use super::exchange::{Reply, Request};
 use super::role_assignments::{self, At};
 use super::tokens::Principal;
 use super::world::{Subscription, World};
-use super::{Shared, State, graph, groups, health, lighthouse};
+use super::{Shared, State, activity, emerging, graph, groups, health, lighthouse};
 use crate::model::{Scope, SubscriptionId, TenantId};
 
 /// An error body in the front door's shape.
@@ -71,6 +71,12 @@ fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Rep
             let principal = authenticate(shared, state, request, None)?;
             Ok(graph::answer(state, request, &principal))
         }
+        ["providers", "microsoft.resourcehealth", "emergingissues", name @ ..] => {
+            versions(request, health::VERSIONS)?;
+            authenticate(shared, state, request, None)?;
+            get_only(request)?;
+            emerging::answer(&state.world, name).ok_or_else(|| not_found(&request.path))
+        }
         ["providers", "microsoft.resourcehealth", "events", ..] => {
             versions(request, health::VERSIONS)?;
             let principal = authenticate(shared, state, request, None)?;
@@ -118,6 +124,18 @@ fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Rep
                     versions(request, &["2022-10-01", "2020-02-01-preview", "2019-09-01"])?;
                     lighthouse::answer(&mut call, kind, name)
                 }
+                ["providers", "microsoft.insights", "eventtypes", "management", "values"] => {
+                    activity::answer(&mut call)
+                }
+                ["resourcegroups"] => {
+                    versions(request, &["2021-04-01", "2022-09-01"])?;
+                    health::groups(&mut call)
+                }
+                ["resourcegroups", _, "providers", "microsoft.resourcehealth", "availabilitystatuses"] => {
+                    versions(request, health::VERSIONS)?;
+                    let name = percent_decoded(segments[3]);
+                    health::group_availability(&mut call, &name)
+                }
                 ["providers", "microsoft.resourcehealth"] => {
                     versions(request, &["2021-04-01", "2022-09-01"])?;
                     get_only(request)?;
@@ -143,6 +161,13 @@ fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Rep
         }
         _ => Err(not_found(&request.path)),
     }
+}
+
+/// A segment of a path as it was meant.
+fn percent_decoded(segment: &str) -> String {
+    // A form's field is decoded the same way, but for the plus sign.
+    let field = format!("x={}", segment.replace('+', "%2B"));
+    url::form_urlencoded::parse(field.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 fn not_found(path: &str) -> Reply {

@@ -3,10 +3,12 @@
 //! each on a loopback port, over one [`World`]. It follows the references of this
 //! project, not our own client: where they disagree, the client is wrong. Never part of the deployed handlers.
 
+mod activity;
 mod arm;
 mod authorization;
 mod demo;
 mod directory;
+mod emerging;
 mod entra;
 mod event;
 mod exchange;
@@ -43,8 +45,10 @@ use warp::Filter as _;
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
+pub use activity::{LogRow, LogSwitches};
 pub use authorization::{Delegation, Role, RoleAssignment};
 pub use demo::{DEMO_TENANTS, DemoTimes, demo_outage};
+pub use emerging::Emerging;
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
 pub use registration::{FederatedCredential, ManagedIdentity, Registration};
@@ -382,13 +386,14 @@ impl Shared {
         let state = &mut *guard;
         state.world.run_until(now);
         let id = state.world.fresh_id("request").to_string();
+        let reads_left = state.world.arm.reads_left;
         let reply = match request.host {
             HostKind::Entra => entra::answer(self, state, request),
             HostKind::Graph => directory::answer(self, state, request),
             HostKind::Identity => identity::answer(self, state, request),
             HostKind::Arm => arm::answer(self, state, request)
                 .with("x-ms-correlation-request-id", id.clone())
-                .with("x-ms-ratelimit-remaining-subscription-reads", "249"),
+                .with("x-ms-ratelimit-remaining-subscription-reads", reads_left.to_string()),
         };
         state.keep_request(request, reply.status);
         reply.with("x-ms-request-id", id)

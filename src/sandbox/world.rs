@@ -38,6 +38,14 @@ pub struct World {
     pub resources: BTreeMap<SubscriptionId, Vec<Resource>>,
     /// Service Health events by tracking id.
     pub events: BTreeMap<String, Event>,
+    /// The activity logs of all subscriptions.
+    pub activity: Vec<super::LogRow>,
+    /// How they behave.
+    pub log: super::LogSwitches,
+    /// The issues of the cloud's status page.
+    pub emerging: Vec<super::Emerging>,
+    /// Its banners.
+    pub banners: Vec<(String, Timestamp)>,
     /// Events of a tenant itself, which no subscription sees.
     pub tenant_events: Vec<(TenantId, Event)>,
     /// Who has a role of the directory that reads the events of his tenant.
@@ -213,6 +221,10 @@ impl World {
             subscriptions: BTreeMap::new(),
             resources: BTreeMap::new(),
             events: BTreeMap::new(),
+            activity: Vec::new(),
+            log: super::LogSwitches::default(),
+            emerging: Vec::new(),
+            banners: Vec::new(),
             tenant_events: Vec::new(),
             directory_readers: BTreeSet::new(),
             role_assignments: Vec::new(),

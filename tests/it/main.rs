@@ -26,6 +26,7 @@ mod receipt;
 mod register;
 mod sandbox;
 mod silence;
+mod sources;
 mod standalone;
 mod store;
 mod support;
