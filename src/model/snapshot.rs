@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessTrouble, EventContent, EventRecord, EventStanding, Pace, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash,
-    Timestamp, TrackingId, Transition, TransitionId,
+    AccessTrouble, EventContent, EventRecord, EventStanding, Pace, ResourceId, ResourceState, SubscriptionId, TenantId,
+    TextHash, Timestamp, TrackingId, Transition, TransitionId,
 };
 
 /// The snapshot of one customer, `health/{tenantId}.json`.

@@ -8,8 +8,8 @@ use super::diff::Inputs;
 use super::diff_lifecycle::{Sight, Steps, steps};
 use crate::azure::reading::{EventsReading, ObservedEvent};
 use crate::model::{
-    EventContent, EventRecord, EventUpdate, MergedEvent, Observation, ServiceImpact, Severity, Snapshot, SubscriptionId, TenantEvent,
-    TextHash, Timestamp, TrackingId, Transition,
+    EventContent, EventRecord, EventUpdate, MergedEvent, Observation, ServiceImpact, Severity, Snapshot,
+    SubscriptionId, TenantEvent, TextHash, Timestamp, TrackingId, Transition,
 };
 
 /// How long an event that Azure no longer lists is kept: reviews appear up to six weeks later.

@@ -85,8 +85,7 @@ impl Tale<'_> {
 
     fn begun(&self, content: &EventContent) -> bool {
         // By the plan alone it has begun only while Azure still lists the plan and we can hear of changes to it.
-        content.says_started()
-            || (self.sight.fresh && !self.sight.is.no_longer_listed && content.begun(self.sight.now))
+        content.says_started() || (self.sight.fresh && !self.sight.is.no_longer_listed && content.begun(self.sight.now))
     }
 
     /// The first time that it is seen: it begins, and if it began and ended between two polls, both are told.
@@ -346,9 +345,10 @@ fn scope(old: &EventContent, new: &EventContent) -> EventDelta {
                 Some(_) => false,
             };
         }
-        let gone = known.regions.iter().filter(|known| {
-            !service.regions.iter().any(|region| region.region.eq_ignore_ascii_case(&known.region))
-        });
+        let gone = known
+            .regions
+            .iter()
+            .filter(|known| !service.regions.iter().any(|region| region.region.eq_ignore_ascii_case(&known.region)));
         delta.regions_removed.extend(gone.map(|region| region.region.clone()));
     }
     let gone = old.impact.iter().filter(|known| !new.impact.iter().any(|service| key(service) == key(known)));

@@ -3,7 +3,9 @@
 use super::diff_events::{is_history, is_newer};
 use super::diff_lifecycle::{Sight, Steps, steps};
 use crate::azure::reading::Reading;
-use crate::model::{EventStatus, MergedEvent, Snapshot, SourceCoverage, TenantEvent, Timestamp, TrackingId, Transition};
+use crate::model::{
+    EventStatus, MergedEvent, Snapshot, SourceCoverage, TenantEvent, Timestamp, TrackingId, Transition,
+};
 
 pub(super) fn diff(before: &Snapshot, after: &mut Snapshot, reading: &Reading, now: Timestamp) -> Vec<Transition> {
     let Some(read) = &reading.tenant_events else { return Vec::new() };

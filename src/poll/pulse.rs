@@ -209,7 +209,8 @@ mod tests {
     fn among_many_customers_each_is_looked_at_in_one_of_five_runs() {
         let ids: Vec<TenantId> = (0..50).map(|n| uuid::Uuid::from_u128(n * 7919 + 3).into()).collect();
         for id in ids {
-            let runs = (0..5).filter(|minute| is_due(id, 1000, at("2026-01-15T12:00:30Z") + TimeDelta::minutes(*minute)));
+            let runs =
+                (0..5).filter(|minute| is_due(id, 1000, at("2026-01-15T12:00:30Z") + TimeDelta::minutes(*minute)));
             assert_eq!(runs.count(), 1);
             assert!(is_due(id, 10, at("2026-01-15T12:00:30Z")));
         }

@@ -24,7 +24,9 @@ impl World {
                 .text(now, "<p>We are investigating.</p>")
                 .hits(hits)
         });
-        self.then(id, begins + 30 * MINUTE, |event, at| event.recover(at, "North Europe", "<p>North Europe is well.</p>"));
+        self.then(id, begins + 30 * MINUTE, |event, at| {
+            event.recover(at, "North Europe", "<p>North Europe is well.</p>")
+        });
         self.then(id, begins + HOUR, |event, at| event.resolve(at, "<p>Mitigated.</p>"));
         self.then(id, begins + 90 * MINUTE, |event, at| event.reopen(at, "<p>The issue recurred.</p>"));
         self.then(id, begins + 2 * HOUR, |event, at| event.resolve(at, "<p>Mitigated again.</p>"));

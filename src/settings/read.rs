@@ -230,7 +230,11 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         const NAME: &str = "DEAD_MAN_URL";
         let text = self.text(NAME)?;
         if !text.parse::<Url>().is_ok_and(|url| is_secure_or_loopback(&url)) {
-            self.fault(NAME, "something else", "the https address of a dead-man switch, such as one of healthchecks.io");
+            self.fault(
+                NAME,
+                "something else",
+                "the https address of a dead-man switch, such as one of healthchecks.io",
+            );
             return None;
         }
         Some(text.into())

@@ -42,7 +42,8 @@ fn words(told: &[Transition]) -> Vec<String> {
 #[tokio::test]
 async fn an_outage_is_told_from_its_start_over_its_return_to_its_final_review() {
     let (app, tenant) = stage(|world, all| world.plays_outage("OUT1-AGE", all, MINUTE)).await;
-    let told = watch(&app, tenant, &[2 * MINUTE, 30 * MINUTE, 30 * MINUTE, 30 * MINUTE, 30 * MINUTE, 3 * DAY, 11 * DAY]).await;
+    let told =
+        watch(&app, tenant, &[2 * MINUTE, 30 * MINUTE, 30 * MINUTE, 30 * MINUTE, 30 * MINUTE, 3 * DAY, 11 * DAY]).await;
     assert_eq!(
         words(&told),
         [
@@ -77,13 +78,37 @@ async fn maintenance_is_announced_moved_started_by_its_time_and_completed_before
     };
     assert_eq!(*starts_at, was_to_start_at.map(|at| at + DAY));
     assert_eq!(*ends_at, starts_at.map(|at| at + 4 * HOUR));
-    assert_eq!(told[2].at - starts_at.expect("a start"), chrono::TimeDelta::seconds(3600 + 60 + 6), "the first poll after its time");
+    assert_eq!(
+        told[2].at - starts_at.expect("a start"),
+        chrono::TimeDelta::seconds(3600 + 60 + 6),
+        "the first poll after its time"
+    );
 }
 
 #[tokio::test]
 async fn maintenance_that_is_called_off_never_starts() {
     let (app, tenant) = stage(|world, all| world.plays_cancelled_maintenance("MNT1-NCE", all, MINUTE)).await;
     let told = watch(&app, tenant, &[2 * MINUTE, 3 * DAY, 5 * DAY]).await;
+    assert_eq!(words(&told), ["maintenanceAnnounced", "eventCancelled"]);
+}
+
+#[tokio::test]
+async fn maintenance_that_only_the_activity_log_calls_off_is_called_off() {
+    let (app, tenant) = stage(|_, _| {}).await;
+    app.sandbox.change(|world| {
+        let (now, all) = (world.now(), world.subscriptions_of(tenant));
+        let (from, to) = (now + chrono::TimeDelta::days(7), now + chrono::TimeDelta::days(8));
+        world.event(Event::planned_maintenance("MNT1-NCE", "Router replacement", now, from, to).hits(all));
+    });
+    watch(&app, tenant, &[2 * MINUTE]).await;
+    app.clock.advance(3 * HOUR);
+    app.sandbox.change(|world| {
+        let now = world.now();
+        let event = world.events["MNT1-NCE"].clone();
+        world.log_event(&event, "Canceled", now + chrono::TimeDelta::hours(2));
+    });
+    // The log shows a row some minutes after its time, and is read hourly.
+    let told = watch(&app, tenant, &[HOUR, HOUR, HOUR, HOUR]).await;
     assert_eq!(words(&told), ["maintenanceAnnounced", "eventCancelled"]);
 }
 

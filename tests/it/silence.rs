@@ -93,7 +93,9 @@ async fn a_monitor_that_did_not_run_says_so_itself_and_blames_no_customer() {
     timer(&app).await;
     timer(&app).await;
     let told = of_partner(&app).await;
-    let [Transition { kind: TransitionKind::MonitorWasSilent { from, to }, .. }] = &told[..] else { panic!("{told:?}") };
+    let [Transition { kind: TransitionKind::MonitorWasSilent { from, to }, .. }] = &told[..] else {
+        panic!("{told:?}")
+    };
     assert_eq!((*from, *to), (last, app.clock.time()));
     assert_eq!(ready(&app).await.0, 200);
     minutes(&app, 3, &[contoso, northwind]).await;
