@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::azure;
 use crate::consent::lighthouse::LastDiscovery;
+use crate::daemon::health_metrics::Publisher;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
 use crate::notify::dead_man::DeadMan;
@@ -35,6 +36,8 @@ pub struct App {
     pub last_discovery: LastDiscovery,
     /// Who outside is called while the timer works.
     pub dead_man: Option<DeadMan>,
+    /// What this process has published as metrics.
+    pub health_metrics: Publisher,
 }
 
 impl App {
@@ -61,6 +64,7 @@ impl App {
             snapshots: TenantCache::new(Folder::Health, Key::Health),
             last_discovery: LastDiscovery::default(),
             dead_man,
+            health_metrics: Publisher::default(),
         })
     }
 }

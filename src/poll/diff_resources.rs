@@ -15,9 +15,6 @@ use crate::model::{
 
 /// Complete listings that must miss a resource before it counts as gone.
 const MISSED_LISTINGS: u32 = 2;
-/// A resource that we never saw fail is remembered as recovered when it has been available for less than this: a source that
-/// lags may still tell its failure.
-const JUST_RECOVERED: TimeDelta = TimeDelta::hours(1);
 
 pub(super) fn diff(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> {
     let Inputs { before, watched, now, reading, .. } = inputs;
@@ -105,12 +102,8 @@ fn take_in(
     }
     let was = known.map(|known| known.state.clone());
     if state.state == AvailabilityState::Available {
-        let since = state.since.unwrap_or(at);
-        let failed = after.resources.remove(id).is_some();
-        if failed || at - since < JUST_RECOVERED {
-            after.recovered.insert(id.clone(), since);
-        }
-        if failed {
+        if after.resources.remove(id).is_some() {
+            after.recovered.insert(id.clone(), state.since.unwrap_or(at));
             tell(TransitionKind::ResourceRecovered { resource_id: id.clone() }, state.since);
         }
         return;

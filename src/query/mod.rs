@@ -5,6 +5,7 @@ mod coverage;
 mod emerging;
 pub mod page;
 pub mod receipt;
+pub mod standing;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};

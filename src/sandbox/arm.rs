@@ -7,7 +7,7 @@ use super::exchange::{Reply, Request};
 use super::role_assignments::{self, At};
 use super::tokens::Principal;
 use super::world::{Subscription, World};
-use super::{Shared, State, activity, emerging, graph, groups, health, lighthouse};
+use super::{Shared, State, activity, emerging, graph, groups, health, lighthouse, logs};
 use crate::model::{Scope, SubscriptionId, TenantId};
 
 /// An error body in the front door's shape.
@@ -135,6 +135,27 @@ fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Rep
                     versions(request, health::VERSIONS)?;
                     let name = percent_decoded(segments[3]);
                     health::group_availability(&mut call, &name)
+                }
+                ["providers", "microsoft.operationalinsights", "workspaces"] => {
+                    versions(request, &["2022-10-01", "2021-06-01", "2020-08-01"])?;
+                    get_only(request)?;
+                    call.require("Microsoft.OperationalInsights/workspaces/read")?;
+                    let here = call.state.world.monitor.workspaces.iter();
+                    let rows = here.filter(|one| one.subscription == call.subscription).map(logs::row).collect();
+                    page(shared, request, rows, call.state.world.arm.page_size)
+                }
+                ["resourcegroups", .., "query"] | ["resourcegroups", .., "providers", "microsoft.insights", "logs"] => {
+                    let by_provider = lower.ends_with(&["microsoft.insights", "logs"]);
+                    versions(request, &[if by_provider { "2018-03-01-preview" } else { "2017-10-01" }])?;
+                    let end = if by_provider { "/providers/microsoft.insights/logs" } else { "/query" };
+                    let whole = request.path.trim_end_matches('/');
+                    let path = &whole[..whole.len().saturating_sub(end.len())];
+                    let workspace = logs::named(&call.state.world, path).ok_or_else(|| not_found(&request.path))?;
+                    if !logs::may_query(&mut call.state.world, &call.principal, &workspace) {
+                        let action = "Microsoft.OperationalInsights/workspaces/query/read";
+                        return Err(authorization_failed(&call.principal, action, &workspace.resource_id));
+                    }
+                    Ok(logs::query(call.state, request, &workspace))
                 }
                 ["providers", "microsoft.resourcehealth"] => {
                     versions(request, &["2021-04-01", "2022-09-01"])?;

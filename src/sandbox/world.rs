@@ -12,6 +12,8 @@ use uuid::Uuid;
 use super::authorization::{Delegation, Role, RoleAssignment};
 use super::event::Event;
 use super::faults::Fault;
+use super::monitor::Monitor;
+use super::office::Office;
 use super::registration::{ManagedIdentity, Registration};
 use super::resource::Resource;
 use super::script::Script;
@@ -66,6 +68,10 @@ pub struct World {
     pub health: HealthSwitches,
     /// How Resource Graph behaves.
     pub graph: GraphSwitches,
+    /// Users and mail, as Microsoft Graph has them.
+    pub office: Office,
+    /// Logs and metrics, as Azure Monitor has them.
+    pub monitor: Monitor,
     /// The managed identity of the partner's app.
     pub managed_identity: ManagedIdentity,
     /// Faults on order, first match wins.
@@ -235,6 +241,8 @@ impl World {
             arm: ArmSwitches::default(),
             health: HealthSwitches::default(),
             graph: GraphSwitches::default(),
+            office: Office::default(),
+            monitor: Monitor::default(),
             managed_identity,
             faults: Vec::new(),
             script: Script::default(),

@@ -361,8 +361,12 @@ proptest! {
             })]),
             ..Reading::default()
         };
-        let at_once = after(&[reading(listed, graph, 40)]);
-        let one_by_one: Vec<_> = rows.iter().enumerate().map(|(n, row)| reading(vec![row.clone()], Vec::new(), 40 + n as i64)).collect();
+        // We saw it fail: a recovery is remembered of what had failed.
+        let failed: ResourceState = serde_json::from_value(json!({"state": "Unavailable", "since": minute(29)})).expect("a state");
+        let failed = reading(vec![(id.clone(), failed)], Vec::new(), 39);
+        let at_once = after(&[failed.clone(), reading(listed, graph, 40)]);
+        let one_by_one = rows.iter().enumerate().map(|(n, row)| reading(vec![row.clone()], Vec::new(), 40 + n as i64));
+        let one_by_one: Vec<_> = std::iter::once(failed).chain(one_by_one).collect();
         for snapshot in [at_once, after(&one_by_one)] {
             let known = snapshot.resources.get(&id).map(|state| state.state.clone());
             prop_assert_eq!(known, Some(last.clone()).filter(|state| *state != AvailabilityState::Available));

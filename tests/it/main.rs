@@ -5,6 +5,7 @@
 mod catalogue;
 mod cli;
 mod credentials;
+mod daemon;
 mod diff_laws;
 mod end_to_end;
 mod faults;

@@ -183,3 +183,87 @@ async fn of_very_many_impacted_resources_the_number_is_kept_and_the_first() {
     let named = event(&snapshot, "OUT1-AGE").impacted.values().next().expect("named");
     assert_eq!((named.total, named.resources.len()), (350, ImpactedResources::KEPT));
 }
+
+/// The oddities and faults of Azure that change nothing in what is known.
+fn faults() -> Vec<(&'static str, fn(&mut World))> {
+    use health_monitor::sandbox::{EventIdSpelling, GraphTimes};
+    vec![
+        ("duplicate names", |world| world.health.duplicate_names = true),
+        ("bare ids", |world| world.health.id_spelling = EventIdSpelling::Bare),
+        ("full ids", |world| world.health.id_spelling = EventIdSpelling::Full),
+        ("mitigation in the year 1", |world| world.health.mitigation_year_one = true),
+        ("an empty page with a next one", |world| world.health.empty_first_page = true),
+        ("a next page on another host", |world| {
+            world.health.event_page_size = 1;
+            world.health.next_link_host = Some("evil.example".to_owned());
+        }),
+        ("a second page that is refused", |world| {
+            world.health.event_page_size = 1;
+            world.health.later_pages_refused = true;
+        }),
+        ("ticks", |world| world.graph.times = GraphTimes::Ticks),
+        ("camelCase", |world| world.graph.camel_case = true),
+        ("answers that are too large", |world| world.graph.payload_limit = 1_500),
+        ("subscriptions dropped by Resource Graph", |world| {
+            world.graph.drops = world.subscriptions.keys().copied().collect();
+        }),
+        ("a stamp that moves back", |world| {
+            world.change_event("OUT1-AGE", |event| event.last_update -= chrono::TimeDelta::minutes(5));
+        }),
+        ("HTML instead of JSON", |world| world.fault(Fault::html().host(HostKind::Arm))),
+        ("an answer that breaks off", |world| world.fault(Fault::truncate().host(HostKind::Arm))),
+        ("no Resource Graph", |world| world.fault(Fault::status(500).host(HostKind::Arm).path("resourcegraph"))),
+        ("no REST", |world| world.fault(Fault::status(502).host(HostKind::Arm).path("microsoft.resourcehealth"))),
+        ("another tenant's subscription", |world| {
+            let elsewhere = world.tenant("Elsewhere");
+            for id in world.subscriptions.keys().copied().collect::<Vec<_>>() {
+                world.transfer(id, elsewhere);
+            }
+        }),
+    ]
+}
+
+#[tokio::test]
+async fn no_fault_of_azure_changes_what_is_known_or_is_told_as_news() {
+    for (name, fault) in faults() {
+        let (app, tenant) = contoso(2, |world, subscriptions| {
+            let mut event = outage(world, subscriptions.iter().copied());
+            // The same publication, stamped a little later in one of them.
+            event.subscriptions.insert(subscriptions[1], Duration::from_millis(1_800));
+            world.event(event);
+            let advisory = Event::security_advisory("SEC1-ADV", "Action needed", world.now()).hits([subscriptions[0]]);
+            world.event(advisory);
+            let mut quiet = outage(world, [subscriptions[0]]);
+            quiet.tracking_id = "OLD1-OUT".to_owned();
+            quiet.last_update -= chrono::TimeDelta::days(60);
+            world.event(quiet.property("summary", serde_json::Value::Null));
+        })
+        .await;
+        app.poll(tenant).await;
+        let known = |snapshot: &Snapshot| {
+            let merged = |(id, record): (&health_monitor::model::TrackingId, &health_monitor::model::EventRecord)| {
+                let merged = record.merged(id).expect("seen");
+                (
+                    id.clone(),
+                    merged.content.status,
+                    merged.content.title,
+                    merged.content.description,
+                    merged.last_update,
+                )
+            };
+            snapshot.events.iter().map(merged).collect::<Vec<_>>()
+        };
+        let before = known(&app.snapshot(tenant).await);
+        assert_eq!(before.len(), 3);
+        app.sandbox.change(fault);
+        for _ in 0..2 {
+            // Past the daily listing, so that every source is asked.
+            app.clock.advance(25 * HOUR);
+            app.poll(tenant).await;
+        }
+        assert_eq!(known(&app.snapshot(tenant).await), before, "{name}");
+        let news = app.news(tenant).await;
+        let about_events: Vec<_> = news.iter().filter(|one| one.starts_with("event")).collect();
+        assert!(about_events.is_empty(), "{name}: {about_events:?}");
+    }
+}

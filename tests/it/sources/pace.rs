@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use health_monitor::app::App;
-use health_monitor::model::{GapReason, Lane, Pace, Snapshot, Timestamp};
+use health_monitor::model::{AccessMode, Customer, GapReason, Lane, Pace, Snapshot, Timestamp};
 use health_monitor::outside::{Clock, Outside, http_client};
 use health_monitor::poll;
-use health_monitor::sandbox::{Fault, HostKind, Resource};
+use health_monitor::sandbox::{Delegation, Fault, HostKind, Resource, Role};
 use health_monitor::store::Key;
 use tokio::sync::watch;
 
 use super::*;
+use crate::support::builders::customer;
 use crate::support::{SeededRandom, TestClock};
 
 /// A clock on which whoever waits, waits until the test lets everybody go on.
@@ -189,4 +190,47 @@ async fn few_reads_left_slow_a_subscription_down() {
     assert_eq!(app.poll(tenant).await.gaps, 0);
     assert!(app.clock.time() - before >= chrono::TimeDelta::seconds(1), "a breath between two calls");
     assert_eq!(app.snapshot(tenant).await.pace.reads_left, Some(10));
+}
+
+#[tokio::test]
+async fn customers_under_lighthouse_share_one_quota() {
+    let mut world = World::new(1);
+    world.graph.quota = Some(15);
+    let home = world.application.home;
+    let tenants: Vec<TenantId> = (0..8)
+        .map(|number| {
+            let tenant = world.tenant(&format!("Customer {number}"));
+            let subscription = world.subscription(tenant, &format!("Customer {number}"));
+            let principal = world.service_principal(home).expect("the partner's own");
+            world.delegations.push(Delegation {
+                name: world.id("assignment"),
+                definition: world.id("definition"),
+                subscription,
+                managing_tenant: home,
+                principal,
+                role: Role::Reader.id(),
+                effective_at: world.now(),
+            });
+            tenant
+        })
+        .collect();
+    let app = TestApp::start(world).await;
+    for tenant in &tenants {
+        let customer = app.sandbox.change(|world| {
+            // The record is as any other; only the way in differs.
+            let access_mode = AccessMode::Lighthouse { partner_tenant_id: home };
+            let principal = world.consent(*tenant);
+            let customer = Customer { access_mode, ..customer(world, *tenant) };
+            world.withdraw_consent(*tenant);
+            assert_ne!(Some(principal), world.service_principal(*tenant));
+            customer
+        });
+        app.app.store.create(&Key::Customer(*tenant), &customer).await.expect("a new customer");
+    }
+    let polls = tenants.iter().map(|tenant| poll::poll_tenant(&app.app, *tenant));
+    for outcome in futures_util::future::join_all(polls).await {
+        assert_eq!(outcome.expect("each ends well").gaps, 0);
+    }
+    assert!(asked(&app, "/resources").len() >= 24);
+    assert_eq!(throttled_answers(&app), 0, "eight customers, one quota");
 }
