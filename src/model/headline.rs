@@ -88,6 +88,8 @@ impl TransitionKind {
                 None => "nothing could ever be read".to_owned(),
             },
             Self::CustomerHeard { .. } => "can be read again".to_owned(),
+            Self::DestinationFailed { channel, gone: true, why } => format!("the channel {channel} is gone: {why}"),
+            Self::DestinationFailed { channel, why, .. } => format!("the channel {channel} takes nothing: {why}"),
             Self::MonitorWasSilent { from, to } => format!(
                 "the monitor did not run from {} to {}",
                 from.format("%Y-%m-%d %H:%M UTC"),

@@ -2,6 +2,7 @@
 
 mod access;
 mod customer;
+mod delivery;
 mod emerging;
 mod event;
 mod headline;
@@ -22,6 +23,7 @@ mod transition;
 
 pub use access::{AccessTier, AccessTrouble};
 pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
+pub use delivery::{Destination, Lane};
 pub use emerging::{Banner, EmergingChange, EmergingIssue, EmergingIssues, EmergingSeverity, EmergingStage};
 pub(crate) use event::open_enum;
 pub use event::{
@@ -40,7 +42,7 @@ pub use notice::{
     AffectedCustomer, Delivery, Notice, NoticeEnd, NoticeScope, Outcome, Phase, Story, StoryCustomer, StoryEvent,
     Subject, Told,
 };
-pub use pace::{Lane, Pace, Spent};
+pub use pace::{Pace, Quota, Spent};
 pub use resource::{AvailabilityState, ResourceState};
 pub use route::{Audience, BusinessHours, ChannelConfig, Digest, DigestEvery, Matches, Route, Routes, Timing};
 pub use scope::Scope;

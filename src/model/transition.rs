@@ -288,6 +288,16 @@ pub enum TransitionKind {
         /// What happened.
         change: EmergingChange,
     },
+    /// A channel of ours takes nothing any more: notices wait, or went to the dead letters. The partner's, not a customer's.
+    #[serde(rename_all = "camelCase")]
+    DestinationFailed {
+        /// The channel, by name.
+        channel: String,
+        /// True when it said that it is gone: it was disabled.
+        gone: bool,
+        /// What it answered, without secrets.
+        why: String,
+    },
     /// It can be read again.
     #[serde(rename_all = "camelCase")]
     CoverageRestored {
@@ -457,6 +467,7 @@ impl TransitionKind {
             Self::EmergingIssueChanged { tracking_id, change, .. } => {
                 format!("emergingIssueChanged|{}|{change:?}", tracking_id.key())
             }
+            Self::DestinationFailed { channel, .. } => format!("destinationFailed|{channel}"),
             Self::CoverageRestored { subscription_id, source } => {
                 format!("coverageRestored|{subscription_id}|{source:?}")
             }

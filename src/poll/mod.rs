@@ -15,7 +15,7 @@ mod keep;
 pub mod plan;
 pub mod pulse;
 
-pub(crate) use keep::file;
+pub(crate) use keep::{file, file_partner};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::life;
 use crate::model::{Customer, Snapshot, SubscriptionId, TenantId};
+use crate::notify::{self, NoticeMessage};
 use crate::store::{self, Folder, Key, Versioned};
 use plan::Scope;
 
@@ -51,6 +52,9 @@ pub struct PollReport {
     pub gaps: usize,
     /// Transitions found.
     pub transitions: usize,
+    /// Notices to be handed to the queue now.
+    #[serde(skip)]
+    pub notices: Vec<NoticeMessage>,
 }
 
 /// Why a poll did not end well. What Azure refused is no error but a gap in the snapshot's coverage.
@@ -119,7 +123,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         let now = app.clock.now();
         let known = before.as_ref().map_or_else(|| Snapshot::empty(tenant, now), |before| before.value.clone());
         if customer.value.offboarded_at.is_some() {
-            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: 0, transitions: 0 });
+            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: 0, transitions: 0, notices: Vec::new() });
         }
         let listing = scope == Scope::Due && plan::listing_is_due(&customer.value, &known, now);
         let visible = if listing { list(app, &customer.value).await? } else { BTreeSet::new() };
@@ -129,7 +133,8 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         let ask = plan::ask(&customer.value, &known, scope, &visible, now);
         if ask.subscriptions.is_empty() && ask.tenant_events.is_none() && !listing {
             // Nothing is due: another poll was faster, or the same message came twice.
-            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: gaps(&known), transitions: 0 });
+            let gaps = gaps(&known);
+            return Ok(PollReport { tenant_id: tenant, read: 0, gaps, transitions: 0, notices: Vec::new() });
         }
         let mut reading = app.azure.read_health(customer.value.token_tenant(), &ask).await;
         activity::fill(&known, &mut reading);
@@ -139,6 +144,8 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         }
 
         keep::texts(app, &diff.new_texts, &reading.texts).await?;
+        // Before the snapshot: once that is written, nobody finds these transitions again.
+        let notices = notify::tell(app, &customer.value, &known, &diff.after, &diff.transitions).await?;
         match keep::snapshot(app, before.as_ref(), &diff.after).await {
             Err(store::Error::Conflict { .. } | store::Error::AlreadyExists { .. }) => continue,
             other => other?,
@@ -156,6 +163,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
             read: reading.subscriptions.len(),
             gaps: gaps(&diff.after),
             transitions: diff.transitions.len(),
+            notices,
         };
         tracing::info!(
             tenant.id = %tenant,

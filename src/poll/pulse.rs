@@ -13,8 +13,10 @@ use super::keep;
 use crate::app::App;
 use crate::functions::parse_schedule;
 use crate::model::{
-    Customer, Heartbeat, Silence, SubscriptionCoverage, SubscriptionId, TenantId, Timestamp, Transition, TransitionKind,
+    Customer, Heartbeat, Silence, Snapshot, SubscriptionCoverage, SubscriptionId, TenantId, Timestamp, Transition,
+    TransitionKind,
 };
+use crate::notify;
 use crate::store::{self, Key, Versioned};
 
 /// Runs of the timer in which nothing of a customer was read, after which he is silent.
@@ -86,7 +88,9 @@ pub async fn beat(app: &Arc<App>) -> Result<Vec<Transition>, store::Error> {
         let kind = TransitionKind::MonitorWasSilent { from: last.at, to: now };
         told.push(Transition::new(partner, kind, &last.at.to_rfc3339(), now, false));
     }
-    tell(app, &told).await?;
+    for transition in &told {
+        tell(app, transition, watched.get(&transition.tenant_id).copied()).await?;
+    }
 
     let after = Heartbeat { at: now, running_since, watched: watched.len(), silent };
     let written = match &before {
@@ -117,18 +121,20 @@ fn run_after(schedule: &str, moment: Timestamp, runs: usize) -> Option<Timestamp
     (0..runs).try_fold(moment, |at, _| schedule.find_next_occurrence(&at, false).ok())
 }
 
-/// Puts transitions where they belong: the partner's own beside those of the customers.
-async fn tell(app: &Arc<App>, told: &[Transition]) -> Result<(), store::Error> {
-    for transition in told {
-        tracing::warn!(tenant.id = %transition.tenant_id, transition.kind = transition.kind.word(), "{}", transition.kind.headline());
-        match transition.kind {
-            TransitionKind::MonitorWasSilent { .. } => {
-                keep::file_in(app, Key::PartnerTimeline, std::iter::once(transition)).await?;
-            }
-            _ => keep::file(app, transition.tenant_id, std::iter::once(transition)).await?,
-        }
-    }
-    Ok(())
+/// Tells people and files it: the partner's own beside those of the customers. Notices wait in the outbox before anything
+/// says that they were told.
+async fn tell(app: &Arc<App>, told: &Transition, customer: Option<&Customer>) -> Result<(), store::Error> {
+    let transition = std::slice::from_ref(told);
+    tracing::warn!(tenant.id = %told.tenant_id, transition.kind = told.kind.word(), "{}", told.kind.headline());
+    let Some(customer) = customer.filter(|_| !matches!(told.kind, TransitionKind::MonitorWasSilent { .. })) else {
+        notify::tell_partner(app, transition).await?;
+        return keep::file_in(app, Key::PartnerTimeline, transition.iter()).await;
+    };
+    // What is known of him may be what keeps him from being read: he is told of all the same.
+    let known = app.store.read::<Snapshot>(&Key::Health(told.tenant_id)).await.ok().flatten();
+    let known = known.map_or_else(|| Snapshot::empty(told.tenant_id, told.at), |known| known.value);
+    notify::tell(app, customer, &known, &known, transition).await?;
+    keep::file(app, told.tenant_id, transition.iter()).await
 }
 
 /// Whether a customer is looked at in this run.

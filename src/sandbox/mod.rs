@@ -26,6 +26,7 @@ mod mint;
 mod monitor;
 mod office;
 mod pages;
+mod receivers;
 mod registration;
 mod resource;
 mod role_assignments;
@@ -57,6 +58,7 @@ pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
 pub use monitor::{LogsTable, Monitor, TakenMetric, Workspace};
 pub use office::{Office, SentMail};
+pub use receivers::{Order, Received, Receivers};
 pub use registration::{FederatedCredential, ManagedIdentity, Registration};
 pub use resource::Resource;
 pub use switches::{

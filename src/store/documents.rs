@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
 use crate::model::{
-    Customer, EmergingIssues, Heartbeat, IncidentNotes, Invite, Notice, Outcome, Routes, Snapshot, Timeline, Told,
+    Customer, Destination, EmergingIssues, Heartbeat, IncidentNotes, Invite, Lane, Notice, Outcome, Routes, Snapshot,
+    Timeline, Told,
 };
 
 /// The member of every document that holds its schema version.
@@ -50,6 +51,14 @@ impl Stored for Outcome {
 }
 
 impl Stored for Told {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Lane {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Destination {
     const SCHEMA: u64 = 1;
 }
 

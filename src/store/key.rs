@@ -27,6 +27,10 @@ pub enum Key {
     Outbox(NoticeId),
     /// The mark that a notice has ended.
     Told(NoticeId),
+    /// What is told one after the other.
+    Lane(NoticeId),
+    /// How a destination is, by its channel's name.
+    Destination(String),
     /// The delivery log: how a notice of that day ended.
     Delivered(Day, NoticeId),
     /// A notice that was given up.
@@ -96,6 +100,10 @@ pub enum Folder {
     Outbox,
     /// Marks of notices that have ended.
     Told,
+    /// What is told one after the other.
+    Lanes,
+    /// Destinations that something is known against.
+    Destinations,
     /// The delivery log of all days.
     Delivered,
     /// The delivery log of one day, by its number since 1970-01-01.
@@ -110,7 +118,7 @@ pub enum Folder {
 
 impl Folder {
     /// The folders at the top: between them they have every document.
-    pub const ROOTS: [Self; 13] = [
+    pub const ROOTS: [Self; 15] = [
         Self::Customers,
         Self::Health,
         Self::Invites,
@@ -120,6 +128,8 @@ impl Folder {
         Self::Cloud,
         Self::Outbox,
         Self::Told,
+        Self::Lanes,
+        Self::Destinations,
         Self::Delivered,
         Self::Dead,
         Self::Incidents,
@@ -141,6 +151,8 @@ impl Key {
             Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),
             Self::Outbox(id) => format!("outbox/{id}.json"),
             Self::Told(id) => format!("told/{id}.json"),
+            Self::Lane(id) => format!("lanes/{id}.json"),
+            Self::Destination(channel) => format!("destinations/{}.json", segment(channel)),
             Self::Delivered(day, id) => format!("delivered/{}/{id}.json", day.0),
             Self::Dead(id) => format!("dead/{id}.json"),
             Self::Routes => "partner/routes.json".to_owned(),
@@ -164,6 +176,8 @@ impl Folder {
             Self::Timeline(tenant) => return format!("timeline/{tenant}/").into(),
             Self::Outbox => "outbox/",
             Self::Told => "told/",
+            Self::Lanes => "lanes/",
+            Self::Destinations => "destinations/",
             Self::Delivered => "delivered/",
             Self::DeliveredOn(day) => {
                 let date = chrono::NaiveDate::from_epoch_days(day).unwrap_or_default();
@@ -199,6 +213,8 @@ mod tests {
             Key::PartnerTimeline(Month::of(now)),
             Key::Outbox(NoticeId::from(uuid::Uuid::nil())),
             Key::Told(NoticeId::from(uuid::Uuid::nil())),
+            Key::Lane(NoticeId::from(uuid::Uuid::nil())),
+            Key::Destination("ops".to_owned()),
             Key::Delivered(Day::of(now), NoticeId::from(uuid::Uuid::nil())),
             Key::Dead(NoticeId::from(uuid::Uuid::nil())),
             Key::Routes,
@@ -212,6 +228,7 @@ mod tests {
                 Key::Customer(_) | Key::Invite(_) | Key::Session(_) | Key::Health(_) | Key::Text(_) => {}
                 Key::Timeline(..) | Key::PartnerTimeline(_) | Key::Emerging => {}
                 Key::Outbox(_) | Key::Told(_) | Key::Delivered(..) | Key::Dead(_) => {}
+                Key::Lane(_) | Key::Destination(_) => {}
                 Key::Routes | Key::Heartbeat | Key::Incident(_) => {}
             }
             let below = Folder::ROOTS.iter().filter(|root| key.path().starts_with(root.prefix().as_ref())).count();

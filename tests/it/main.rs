@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
 mod catalogue;
+mod channels;
 mod cli;
 mod credentials;
 mod daemon;
@@ -21,6 +22,7 @@ mod onboarding;
 mod onboarding_attacks;
 mod onboarding_refusals;
 mod onboarding_ways;
+mod outbox;
 mod polling;
 mod querying;
 mod receipt;

@@ -7,8 +7,11 @@ mod demo;
 mod doctor;
 mod logs;
 mod metrics;
+mod notices;
 mod output;
 mod register;
+#[cfg(feature = "sandbox")]
+mod rehearse;
 mod run;
 mod send_mail;
 mod token;
@@ -136,6 +139,11 @@ enum Command {
         #[command(subcommand)]
         task: Box<metrics::Task>,
     },
+    /// Show the delivery log: what waits, was told, was given up; send anew
+    Notices {
+        #[command(subcommand)]
+        action: notices::Action,
+    },
     /// Check the set-up from end to end and say what to mend
     Doctor(token::Options),
     /// Make the partner's app registration, and check it later
@@ -152,6 +160,13 @@ enum Command {
     /// Run the simulated Azure alone, for integration tests of your own
     #[cfg(feature = "sandbox")]
     Sandbox(demo::SandboxOptions),
+    /// Rehearse what may go wrong, in virtual time: prints a table
+    #[cfg(feature = "sandbox")]
+    Rehearse {
+        /// faults: a crash at each boundary of a poll and a delivery; delivery: 10,000 notices and what may befall them
+        #[arg(value_enum)]
+        what: rehearse::What,
+    },
 }
 
 #[tokio::main]
@@ -190,6 +205,9 @@ async fn main() -> ExitCode {
             }
             None => doctor::run(&common).await,
         },
+        Command::Notices { action } => notices::run(&common, action).await,
+        #[cfg(feature = "sandbox")]
+        Command::Rehearse { what } => rehearse::run(&common, what).await,
         Command::Package { out, handler } => run::package(&common, &out, handler.as_deref()),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => demo::sandbox(options).await,
