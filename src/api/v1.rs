@@ -125,6 +125,8 @@ async fn change<B: Buf, E>(
         }
         (&Method::POST, ["routes", route, "test"]) => {
             none(&[])?;
+            // Read for its type alone: no form on somebody else's page can ask for a message.
+            json_body(call, body).await?;
             telling::test(app, route).await
         }
         (&Method::POST, ["incidents", tracking_id, said @ ("acknowledge" | "snooze" | "notes")]) => {

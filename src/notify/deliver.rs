@@ -13,7 +13,7 @@ use super::channel::{Channel, Parcel, Receipt, Refusal};
 use super::due::NoticeMessage;
 use super::ledger::{self, Ending};
 use super::outbox::IN_FLIGHT;
-use super::{destination, schedule};
+use super::{destination, documents, matching, schedule};
 use crate::app::App;
 use crate::model::{
     AffectedCustomer, Customer, Destination, IncidentNotes, Lane, Notice, NoticeEnd, NoticeId, NoticeScope, Phase,
@@ -273,7 +273,7 @@ impl Sender<'_> {
         if notice.story.phase != Phase::Ended || !of_all || now - notice.created_at >= ENDS_TOGETHER {
             return Ok(None);
         }
-        let goes_on = affected(self.app, tracking_id).await?.iter().any(|customer| customer.active);
+        let goes_on = affected(self.app, tracking_id, &notice.route).await?.iter().any(|customer| customer.active);
         Ok(goes_on.then_some(now + LOOKED_AT_EVERY))
     }
 
@@ -435,7 +435,7 @@ async fn parcel(app: &App, notices: &[Notice]) -> Result<Parcel, store::Error> {
         if let (NoticeScope::Partner, None, Subject::Event { tracking_id }) =
             (notice.scope, &notice.story.customer, &notice.subject)
         {
-            notice.story.affected = affected(app, tracking_id).await?;
+            notice.story.affected = affected(app, tracking_id, &notice.route).await?;
         }
         if let Some(hash) = notice.story.event.as_ref().and_then(|event| event.text.clone())
             && !texts.contains_key(&hash)
@@ -457,11 +457,14 @@ async fn parcel(app: &App, notices: &[Notice]) -> Result<Parcel, store::Error> {
     Ok(Parcel { id, notices, texts, sent_at: app.clock.now(), attempt })
 }
 
-/// Whom an incident has hit so far, as the snapshots say now.
-async fn affected(app: &App, incident: &TrackingId) -> Result<Vec<AffectedCustomer>, store::Error> {
+/// Whom an incident has hit so far of those that a route speaks of, as the snapshots say now.
+async fn affected(app: &App, incident: &TrackingId, route: &str) -> Result<Vec<AffectedCustomer>, store::Error> {
+    let routes = documents::routes(app).await?;
+    let route = routes.routes.iter().find(|known| known.id == route);
+    let spoken_of = |customer: &Customer| route.is_none_or(|route| matching::takes_customer(&route.matches, customer));
     let snapshots = app.snapshots.all(&app.store).await?;
     let customers = app.customers.all(&app.store).await?;
-    let name = |customer: Option<&Arc<Customer>>| customer.map(|customer| customer.display_name.clone());
+    let name = |customer: Option<&Arc<Customer>>| Some(customer.filter(|one| spoken_of(one))?.display_name.clone());
     let mut affected: Vec<_> = snapshots
         .iter()
         .filter_map(|(tenant_id, snapshot)| {

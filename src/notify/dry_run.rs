@@ -41,6 +41,8 @@ pub struct DryRun {
     pub forgotten: usize,
     /// Transitions that no route tells, by kind.
     pub untold: BTreeMap<String, usize>,
+    /// Routes that would have told nothing: maybe all was quiet, maybe a region is misspelled.
+    pub silent_routes: Vec<String>,
     /// How much each destination would have heard.
     pub destinations: Vec<Heard>,
     /// The notices, in order of time.
@@ -200,6 +202,8 @@ pub fn rehearse(
         let alone = || notice.id.to_string();
         messages.insert(notice.bundle.clone().or_else(|| storms.get(&notice.id).cloned()).unwrap_or_else(alone));
     }
+    let speaks = |id: &String| heard.keys().any(|(route, _)| route == id);
+    let silent_routes = routes.routes.iter().map(|route| route.id.clone()).filter(|id| !speaks(id)).collect();
     let destinations = heard.into_iter().map(|((route, channel), (notices, messages))| Heard {
         route: route.to_owned(),
         channel: channel.to_owned(),
@@ -213,6 +217,7 @@ pub fn rehearse(
         history,
         forgotten,
         untold,
+        silent_routes,
         destinations: destinations.collect(),
         more: told.len() > MOST_LISTED,
         notices: told.iter().take(MOST_LISTED).map(|notice| line(notice, storms.contains_key(&notice.id))).collect(),

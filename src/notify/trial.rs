@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use serde::Serialize;
 
 use super::channel::{self, Channel, Parcel, Wire};
@@ -98,10 +97,10 @@ pub async fn send(app: &App, route: &str) -> Result<Vec<Trial>, Error> {
 async fn sent(app: &App, channel: &dyn Channel, notice: Notice) -> Result<String, String> {
     let parcel =
         Parcel { id: notice.id, sent_at: app.clock.now(), attempt: 1, texts: BTreeMap::new(), notices: vec![notice] };
-    match select(channel.send(&parcel), app.clock.sleep(PATIENCE)).await {
-        Either::Left((Ok(receipt), _)) => Ok(receipt.detail),
-        Either::Left((Err(refusal), _)) => Err(refusal.to_string()),
-        Either::Right(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    match tokio::time::timeout(PATIENCE, channel.send(&parcel)).await {
+        Ok(Ok(receipt)) => Ok(receipt.detail),
+        Ok(Err(refusal)) => Err(refusal.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }
 

@@ -56,7 +56,7 @@ async fn the_gate_stands_in_front_of_the_routes() {
     let (status, _) = host.http("GET", "/api/v1/customers", &[("x-functions-key", "secret-key")]).await;
     assert_eq!(status, 200);
     assert_eq!(host.http("GET", "/api/v1/customers?code=secret-key", &[]).await.0, 200);
-    let (status, problem) = host.http("PUT", "/api/v1/customers", &[]).await;
+    let (status, problem) = host.http("PUT", "/api/probe/live", &[]).await;
     assert_eq!((status, problem["type"].as_str()), (405, Some("urn:health-monitor:problem:method-not-allowed")));
     assert_eq!(host.http("POST", "/PollTimer", &[]).await.0, 404);
 }

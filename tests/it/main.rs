@@ -33,5 +33,6 @@ mod sources;
 mod standalone;
 mod store;
 mod support;
+mod telling;
 mod tokens;
 mod web_attacks;

@@ -12,6 +12,7 @@ mod output;
 mod register;
 #[cfg(feature = "sandbox")]
 mod rehearse;
+mod routes;
 mod run;
 mod send_mail;
 mod token;
@@ -87,6 +88,11 @@ enum Command {
         /// Resolved ones too
         #[arg(long)]
         all: bool,
+    },
+    /// Who is told of what: check, set, dry run, test
+    Routes {
+        #[command(subcommand)]
+        task: routes::Task,
     },
     /// Make an invite and print its link
     Invite {
@@ -180,6 +186,7 @@ async fn main() -> ExitCode {
         Command::Customers { task: None } => ask::customers(&common).await,
         Command::Customers { task: Some(task) } => connect::run(&common, task).await,
         Command::Incidents { all } => ask::incidents(&common, all).await,
+        Command::Routes { task } => routes::run(&common, task).await,
         Command::Register(options) => register::run(&common, options).await,
         Command::Invite { label, tenant, subscriptions, tiers, days } => {
             let wanted = NewInvite {

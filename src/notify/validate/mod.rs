@@ -88,7 +88,7 @@ pub fn parse(text: &[u8], check: impl Fn(&str, &ChannelConfig) -> Vec<OptionFaul
         Err(error) => {
             let found = format!("no JSON ({error})");
             let right = "a JSON object with channels and routes".to_owned();
-            Err(Faults(vec![Fault { pointer: String::new(), found, right, near: Vec::new() }]))
+            Err(Faults(vec![Fault { pointer: String::new(), found, right, near: Vec::new(), said: None }]))
         }
     }
 }
@@ -151,7 +151,7 @@ fn channels(
                 let option = object.get(&field);
                 // What an option holds may be a secret that somebody wrote here by mistake.
                 let found = if option.is_some() { "what is there" } else { "nothing" };
-                reader.fault_at(format!("{}/{field}", place.pointer), found.to_owned(), why, Vec::new());
+                reader.option_fault(format!("{}/{field}", place.pointer), found, &field, &why);
             }
         }
     }
@@ -261,7 +261,7 @@ mod tests {
     fn check(_: &str, config: &ChannelConfig) -> Vec<OptionFault> {
         match config.options.contains_key("urlSetting") {
             true => Vec::new(),
-            false => vec![("urlSetting".to_owned(), "the name of a setting that holds the address".to_owned())],
+            false => vec![("urlSetting".to_owned(), "must name a setting that holds the address".to_owned())],
         }
     }
 
@@ -321,7 +321,31 @@ mod tests {
                 "c",
             ],
         });
-        insta::assert_snapshot!(faults(document), @"");
+        insta::assert_snapshot!(faults(document), @r#"
+        /chanels: found the member "chanels"; right would be one of the members channels, routes, schemaVersion; did you mean channels?
+        /channels/my ops: found the name "my ops"; right would be 1 to 60 letters, digits, '-' or '_'
+        /channels/my ops/kind: found 7; right would be one line of text, 1 to 200 characters
+        /channels/ops/urlSetting: urlSetting must name a setting that holds the address
+        /routes/0/audience: found "partners"; right would be one of partner, customer; did you mean partner?
+        /routes/0/channels/0: found "opps"; right would be one of my ops, ops; did you mean ops?
+        /routes/0/match/region: found the member "region"; right would be one of the members transitions, eventTypes, severity, services, regions, tags, customers, labels, subscriptions, resourceTypes; did you mean regions?
+        /routes/0/match/transitions/0: found "eventOpend"; right would be one of eventOpened, eventUpdated, eventResolved, eventReopened, maintenanceAnnounced, maintenanceRescheduled, maintenanceStarted, maintenanceCompleted, eventCancelled, eventRetracted, actionRequired, reviewPublished, detailsWithheld, detailsAvailable, customerSilent, customerHeard, monitorWasSilent, resourceUnavailable, resourceDegraded, resourceUnknown, resourceRecovered, resourceNoLongerListed, coverageLost, credentialExpiring, destinationFailed, coverageRestored, accessLost, accessRestored, subscriptionAdded, subscriptionRemoved, subscriptionStateChanged; did you mean eventOpened or eventReopened?
+        /routes/0/match/eventTypes/0: found "ServiceIsue"; right would be one of ServiceIssue, PlannedMaintenance, HealthAdvisory, SecurityAdvisory, RCA, EmergingIssues, Billing; did you mean ServiceIssue?
+        /routes/0/match/severity: found "critical"; right would be one of low, medium, high
+        /routes/0/match/resourceTypes/0: found "vm"; right would be a resource type such as microsoft.compute/virtualmachines
+        /routes/0/match/customers/0: found "contoso"; right would be a tenant id such as 00000000-0000-4000-8000-000000000001
+        /routes/1/id: found "a"; right would be an id that no other route has: it is part of every notice's id
+        /routes/1/channels: found an empty list; right would be at least one channel
+        /routes/1/match/transitions/0: found "credentialExpiring"; right would be a kind that concerns customers: this one is told to the audience partner only
+        /routes/1/timing/groupSeconds: found -1; right would be a whole number of seconds from 0 to 86400
+        /routes/1/timing/stormAbove: found 3; right would be no stormAbove beside digest: a digest is one message already
+        /routes/1/timing/digest/atHour: found 8; right would be no atHour: an hourly digest is told at each full hour
+        /routes/1/timing/digest/timeZone: found "Europe/Berlim"; right would be the IANA name of a time zone, such as Europe/Berlin; did you mean Europe/Berlin?
+        /routes/1/timing/businessHours/days/0: found "monday"; right would be one of mon, tue, wed, thu, fri, sat, sun; did you mean mon?
+        /routes/1/timing/businessHours/from: found "8"; right would be a time such as 08:00
+        /routes/1/timing/businessHours/to: found "25:00"; right would be a time such as 18:00, up to 24:00
+        /routes/2: found "c"; right would be an object
+        "#);
     }
 
     #[test]

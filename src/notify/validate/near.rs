@@ -9,7 +9,8 @@ pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a
         .filter_map(|name| {
             let other = letters(name);
             let distance = distance(&word, &other);
-            let begins = word.len() >= 4 && (other.starts_with(&word[..]) || other.ends_with(&word[..]));
+            let begins = (word.len() >= 4 && (other.starts_with(&word[..]) || other.ends_with(&word[..])))
+                || (other.len() >= 3 && word.starts_with(&other[..]));
             (distance <= most || begins).then_some((distance, name))
         })
         .collect();
@@ -54,6 +55,7 @@ mod tests {
         assert_eq!(near("EVENT-RESOLVED", words), ["eventResolved"]);
         assert_eq!(near("Europe/Berlim", ["Europe/Berlin", "Europe/Dublin", "Asia/Tokyo"])[0], "Europe/Berlin");
         assert_eq!(near("Berlin", ["Europe/Berlin", "Asia/Tokyo"]), ["Europe/Berlin"]);
+        assert_eq!(near("Monday", ["mon", "tue"]), ["mon"]);
         assert!(near("something else", words).is_empty());
     }
 }

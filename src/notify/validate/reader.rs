@@ -23,11 +23,17 @@ pub struct Fault {
     /// Names that were probably meant.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub near: Vec<String>,
+    /// The sentence of whoever knows better what is wrong, such as a channel of its options.
+    #[serde(skip)]
+    pub said: Option<String>,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = if self.pointer.is_empty() { "the document" } else { &self.pointer };
+        if let Some(said) = &self.said {
+            return write!(f, "{place}: {said}");
+        }
         write!(f, "{place}: found {}; right would be {}", self.found, self.right)?;
         match self.near.as_slice() {
             [] => Ok(()),
@@ -76,7 +82,13 @@ impl Reader {
 
     /// Notes a fault of something that is no value of the document.
     pub fn fault_at(&mut self, pointer: String, found: String, right: impl Into<String>, near: Vec<String>) {
-        self.faults.push(Fault { pointer, found, right: right.into(), near });
+        self.faults.push(Fault { pointer, found, right: right.into(), near, said: None });
+    }
+
+    /// Notes what a channel says of one of its options.
+    pub fn option_fault(&mut self, pointer: String, found: &str, field: &str, why: &str) {
+        let said = Some(format!("{field} {why}"));
+        self.faults.push(Fault { pointer, found: found.to_owned(), right: why.to_owned(), near: Vec::new(), said });
     }
 
     /// An object with known members only.
