@@ -8,6 +8,7 @@ use crate::daemon::health_metrics::Publisher;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
 use crate::notify::channel::Wire;
+use crate::notify::dead_man::DeadMan;
 use crate::notify::desk::{Channels, Desk};
 use crate::notify::remind::Reminded;
 use crate::outside::{Clock, Outside, Random};
@@ -38,6 +39,8 @@ pub struct App {
     pub desk: Desk,
     /// When this process last looked for delegations.
     pub last_discovery: LastDiscovery,
+    /// Who outside is called while the timer works.
+    pub dead_man: Option<DeadMan>,
     /// What this process has published as metrics.
     pub health_metrics: Publisher,
     /// The reminders that this process put into the outbox.
@@ -57,6 +60,7 @@ impl App {
         channels: impl FnOnce(Wire) -> Box<dyn Channels>,
     ) -> Arc<Self> {
         let Outside { clock, random, http, backend } = outside;
+        let dead_man = settings.dead_man_url.clone().map(|url| DeadMan::new(http.clone(), url));
         let azure = azure::Client::new(
             settings.cloud.clone(),
             settings.identity.clone(),
@@ -78,6 +82,7 @@ impl App {
             snapshots: TenantCache::new(Folder::Health, Key::Health),
             desk,
             last_discovery: LastDiscovery::default(),
+            dead_man,
             health_metrics: Publisher::default(),
             reminded: Reminded::default(),
         })

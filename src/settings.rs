@@ -51,6 +51,8 @@ pub struct Settings {
     pub session_keys: Vec<SessionKey>,
     /// NCRONTAB (`POLL_SCHEDULE`).
     pub poll_schedule: String,
+    /// Who outside is called while the timer works (`DEAD_MAN_URL`).
+    pub dead_man_url: Option<SecretString>,
     /// Keys for the partner API on hosts without function keys (`PARTNER_API_KEYS`).
     pub api_keys: Vec<ApiKey>,
     /// Who may onboard (`ONBOARDING`).
@@ -271,6 +273,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("AzureWebJobsStorage__blobServiceUri", ""),
     ("SESSION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
     ("POLL_SCHEDULE", "0 * * * * *"),
+    ("DEAD_MAN_URL", ""),
     ("PARTNER_API_KEYS", ""),
     ("ONBOARDING", "invite"),
     ("RATE_LIMITS", "client=60,total=1200,clientLookups=10,totalLookups=120"),
@@ -317,6 +320,7 @@ impl Settings {
         let session_keys = reader.session_keys(door);
         reader.refuse_example_key(&session_keys, public_base_url.as_ref());
         let poll_schedule = reader.poll_schedule();
+        let dead_man_url = reader.dead_man_url();
         let api_keys = reader.api_keys(door);
         let onboarding = reader.onboarding();
         let partner_name = reader.text("PARTNER_NAME").unwrap_or_else(|| "Your Azure partner".to_owned());
@@ -338,6 +342,7 @@ impl Settings {
                     store,
                     session_keys,
                     poll_schedule,
+                    dead_man_url,
                     api_keys,
                     onboarding,
                     partner_name,

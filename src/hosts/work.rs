@@ -135,6 +135,10 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             if !planned.is_empty() {
                 read_emerging(app).await;
             }
+            // The last of its own work, since it says that all went well. Without it the next run is the heartbeat, and customers are polled.
+            if let Err(error) = poll::pulse::beat(app).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat could not be noted");
+            }
             // Nor may trouble with notices.
             let notices = match notify::due_now(app).await {
                 Ok(notices) => notices,

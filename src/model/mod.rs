@@ -6,6 +6,7 @@ mod delivery;
 mod emerging;
 mod event;
 mod headline;
+mod heartbeat;
 mod ids;
 mod impacted;
 mod incident;
@@ -15,7 +16,9 @@ mod pace;
 mod resource;
 mod route;
 mod scope;
+mod signs;
 mod snapshot;
+mod standing;
 mod transition;
 
 pub use access::{AccessTier, AccessTrouble};
@@ -27,6 +30,7 @@ pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
     ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
 };
+pub use heartbeat::{Heartbeat, Silence};
 pub use ids::{
     ClientId, InvalidId, ManagementGroupId, NoticeId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId,
     TransitionId,
@@ -43,7 +47,8 @@ pub use resource::{AvailabilityState, ResourceState};
 pub use route::{Audience, BusinessHours, ChannelConfig, Digest, DigestEvery, Matches, Route, Routes, Timing};
 pub use scope::Scope;
 pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};
-pub use transition::{EventChange, ReviewStage, Timeline, Transition, TransitionKind};
+pub use standing::{ActionAsked, EventStage, EventStanding};
+pub use transition::{EventChange, EventDelta, ReviewStage, Timeline, Transition, TransitionKind};
 
 /// A moment, UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

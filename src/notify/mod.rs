@@ -2,6 +2,7 @@
 
 mod again;
 pub mod channel;
+pub mod dead_man;
 pub mod deliver;
 pub mod desk;
 mod destination;

@@ -6,12 +6,14 @@ pub mod credential;
 pub mod diff;
 mod diff_access;
 mod diff_events;
+mod diff_lifecycle;
 mod diff_resources;
 pub(crate) mod diff_tenant;
 pub mod emerging;
 mod follow_up;
 mod keep;
 pub mod plan;
+pub mod pulse;
 
 pub(crate) use keep::{file, file_partner};
 

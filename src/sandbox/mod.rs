@@ -19,6 +19,7 @@ mod health;
 mod identity;
 mod kql;
 mod kusto;
+mod lifecycles;
 mod lighthouse;
 mod logs;
 mod mint;

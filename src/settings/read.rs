@@ -226,6 +226,21 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         schedule
     }
 
+    /// The address is a secret: a wrong one is not repeated.
+    pub(super) fn dead_man_url(&mut self) -> Option<SecretString> {
+        const NAME: &str = "DEAD_MAN_URL";
+        let text = self.text(NAME)?;
+        if !text.parse::<Url>().is_ok_and(|url| is_secure_or_loopback(&url)) {
+            self.fault(
+                NAME,
+                "something else",
+                "the https address of a dead-man switch, such as one of healthchecks.io",
+            );
+            return None;
+        }
+        Some(text.into())
+    }
+
     pub(super) fn api_keys(&mut self, door: Door) -> Vec<ApiKey> {
         const EXPECTED: &str = "name:sha256hex, several separated by commas; the hash from: printf %s KEY | sha256sum";
         let Some(text) = self.text("PARTNER_API_KEYS") else {

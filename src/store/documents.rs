@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
 use crate::model::{
-    Customer, Destination, EmergingIssues, IncidentNotes, Invite, Lane, Notice, Outcome, Routes, Snapshot, Timeline,
-    Told,
+    Customer, Destination, EmergingIssues, Heartbeat, IncidentNotes, Invite, Lane, Notice, Outcome, Routes, Snapshot,
+    Timeline, Told,
 };
 
 /// The member of every document that holds its schema version.
@@ -63,6 +63,10 @@ impl Stored for Destination {
 }
 
 impl Stored for Routes {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Heartbeat {
     const SCHEMA: u64 = 1;
 }
 

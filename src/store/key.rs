@@ -37,6 +37,8 @@ pub enum Key {
     Dead(NoticeId),
     /// The routes and channels.
     Routes,
+    /// The last run of the timer.
+    Heartbeat,
     /// What the partner says about an incident.
     Incident(TrackingId),
 }
@@ -123,6 +125,7 @@ impl Folder {
         Self::Sessions,
         Self::Texts,
         Self::Timelines,
+        Self::Cloud,
         Self::Outbox,
         Self::Told,
         Self::Lanes,
@@ -131,7 +134,6 @@ impl Folder {
         Self::Dead,
         Self::Incidents,
         Self::Partner,
-        Self::Cloud,
     ];
 }
 
@@ -154,6 +156,7 @@ impl Key {
             Self::Delivered(day, id) => format!("delivered/{}/{id}.json", day.0),
             Self::Dead(id) => format!("dead/{id}.json"),
             Self::Routes => "partner/routes.json".to_owned(),
+            Self::Heartbeat => "partner/heartbeat.json".to_owned(),
             Self::Incident(id) => format!("incidents/{}.json", segment(&id.key())),
         }
     }
@@ -208,7 +211,6 @@ mod tests {
             Key::Text(TextHash::of("t")),
             Key::Timeline(tenant, Month::of(now)),
             Key::PartnerTimeline(Month::of(now)),
-            Key::Emerging,
             Key::Outbox(NoticeId::from(uuid::Uuid::nil())),
             Key::Told(NoticeId::from(uuid::Uuid::nil())),
             Key::Lane(NoticeId::from(uuid::Uuid::nil())),
@@ -216,7 +218,9 @@ mod tests {
             Key::Delivered(Day::of(now), NoticeId::from(uuid::Uuid::nil())),
             Key::Dead(NoticeId::from(uuid::Uuid::nil())),
             Key::Routes,
+            Key::Heartbeat,
             Key::Incident("ABCD-123".parse().expect("a tracking id")),
+            Key::Emerging,
         ];
         for key in keys {
             // A new kind of document belongs into the list above, and its folder into the roots.
@@ -225,7 +229,7 @@ mod tests {
                 Key::Timeline(..) | Key::PartnerTimeline(_) | Key::Emerging => {}
                 Key::Outbox(_) | Key::Told(_) | Key::Delivered(..) | Key::Dead(_) => {}
                 Key::Lane(_) | Key::Destination(_) => {}
-                Key::Routes | Key::Incident(_) => {}
+                Key::Routes | Key::Heartbeat | Key::Incident(_) => {}
             }
             let below = Folder::ROOTS.iter().filter(|root| key.path().starts_with(root.prefix().as_ref())).count();
             assert_eq!(below, 1, "{}", key.path());
