@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::azure;
 use crate::consent::lighthouse::LastDiscovery;
+use crate::history::Newest;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
 use crate::outside::{Clock, Outside, Random};
@@ -32,6 +33,8 @@ pub struct App {
     pub snapshots: TenantCache<Snapshot>,
     /// When this process last looked for delegations.
     pub last_discovery: LastDiscovery,
+    /// Up to when each timeline was filed in, kept by ETag.
+    pub newest: Newest,
 }
 
 impl App {
@@ -56,6 +59,7 @@ impl App {
             customers: TenantCache::new(Folder::Customers, Key::Customer),
             snapshots: TenantCache::new(Folder::Health, Key::Health),
             last_discovery: LastDiscovery::default(),
+            newest: Newest::default(),
         })
     }
 }

@@ -10,6 +10,7 @@ pub mod app;
 pub mod azure;
 pub mod consent;
 pub mod functions;
+pub mod history;
 pub mod hosts;
 pub mod life;
 pub mod limits;

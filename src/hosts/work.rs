@@ -7,6 +7,7 @@ use chrono::Timelike as _;
 
 use crate::app::App;
 use crate::consent;
+use crate::history;
 use crate::life;
 use crate::poll::{self, PollMessage};
 
@@ -97,6 +98,11 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
                 && let Err(error) = life::sweep_orphans(app).await
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "left-over documents could not be removed");
+            }
+            if history::compact::is_due(app.clock.now())
+                && let Err(error) = history::compact_some(app).await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old timelines could not be put together");
             }
             if let Err(error) = poll::credential::warn_of_expiry(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");

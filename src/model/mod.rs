@@ -3,6 +3,7 @@
 mod access;
 mod customer;
 mod event;
+mod facts;
 mod headline;
 mod ids;
 mod incident;
@@ -21,6 +22,7 @@ pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
     ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
 };
+pub use facts::{EventFacts, EventView, ResourceFacts};
 pub use ids::{
     ClientId, InvalidId, ManagementGroupId, NoticeId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId,
     TransitionId,

@@ -6,6 +6,7 @@ mod diff_access;
 mod diff_events;
 mod diff_resources;
 pub(crate) mod diff_tenant;
+mod facts;
 mod keep;
 pub mod plan;
 

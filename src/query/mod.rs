@@ -2,6 +2,7 @@
 
 mod cache;
 mod coverage;
+pub mod history;
 pub mod page;
 pub mod receipt;
 pub mod view;

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod output;
 mod register;
+mod report;
 mod run;
 
 use std::path::PathBuf;
@@ -103,6 +104,8 @@ enum Command {
         /// The invite's id, as `invites` lists it
         id: String,
     },
+    /// Show for how long a customer's services were impaired, per month, subscription, service and region
+    Report(report::Options),
     /// Show what a customer granted, and how it is taken back
     Receipt {
         /// The customer's tenant id
@@ -157,6 +160,7 @@ async fn main() -> ExitCode {
         }
         Command::Invites => ask::invites(&common).await,
         Command::Withdraw { id } => ask::withdraw(&common, &id).await,
+        Command::Report(options) => report::run(&common, options).await,
         Command::Receipt { tenant } => ask::receipt(&common, tenant).await,
         Command::Offboard { tenant, erase } => ask::offboard(&common, tenant, erase).await,
         Command::Doctor => doctor::run(&common).await,
