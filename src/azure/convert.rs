@@ -126,7 +126,7 @@ fn type_of(id: &ResourceId) -> Option<String> {
 
 /// A text fit to keep and to show: foreign HTML cut down to an allow-list of harmless elements ("Azure health data APIs",
 /// 6.5), trimmed, capped. None when nothing is left.
-fn clean(html: &str) -> Option<String> {
+pub(super) fn clean(html: &str) -> Option<String> {
     let mut end = html.len().min(MAX_TEXT_BYTES);
     while !html.is_char_boundary(end) {
         end -= 1;
@@ -178,7 +178,7 @@ static HARMLESS: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
 });
 
 /// One line of foreign text: capped, without control characters.
-fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_LINE_CHARS).collect()
 }
 

@@ -1,19 +1,24 @@
 //! All that is said to Azure: where it is, how a token is had, how a call is made, what the answers look like.
 
+mod activity_log;
 mod assertion;
 mod authority;
+mod availability;
 mod backoff;
 mod certificate;
 mod checks;
 mod cloud;
 mod convert;
+mod emerging;
 mod error;
 #[cfg(test)]
 mod examples;
 mod groups;
+mod impacted;
 mod lighthouse;
 mod oidc;
 mod operator;
+mod pace;
 mod principal;
 pub mod reading;
 mod request;
@@ -35,6 +40,7 @@ pub(crate) use authority::{Prompt, SignIn};
 pub use certificate::{Certificate, CertificateFault, PublicCertificate, SigningAlgorithm};
 pub use checks::Answered;
 pub use cloud::Cloud;
+pub use emerging::EmergingReading;
 pub use error::{EntraRefusal, Error, Refusal};
 pub(crate) use oidc::Domain;
 pub use oidc::IdTokenFault;
@@ -61,6 +67,9 @@ pub struct Client {
     pub(crate) tokens: Arc<token_cache::Cache>,
     pub(crate) identity_token: Arc<assertion::IdentityToken>,
     pub(crate) keys: Arc<oidc::KeyCache>,
+    pub(crate) pacer: Arc<pace::Pacer>,
+    /// What one poll spends. None: nobody counts.
+    pub(crate) meter: Option<Arc<pace::Meter>>,
 }
 
 /// An access token and when it ends.
@@ -100,6 +109,8 @@ impl Client {
             tokens: Arc::default(),
             identity_token: Arc::default(),
             keys: Arc::default(),
+            pacer: Arc::default(),
+            meter: None,
         }
     }
 }

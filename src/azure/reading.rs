@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    EventContent, GapReason, ObjectId, ResourceId, ResourceState, SubscriptionId, TextHash, Timestamp, TrackingId,
+    EventContent, GapReason, ImpactedResources, Lane, ObjectId, ResourceId, ResourceState, Spent, SubscriptionId,
+    TextHash, Timestamp, TrackingId,
 };
 
 /// What to read of one customer.
@@ -13,6 +14,14 @@ pub struct Ask {
     pub subscriptions: BTreeMap<SubscriptionId, AskSubscription>,
     /// The events of the tenant itself, published since then. None: not due, or not agreed to.
     pub tenant_events: Option<Timestamp>,
+    /// The resources that active events hit, where Resource Graph names them; and those pairs over REST where it does not.
+    pub impacted: Option<Vec<(SubscriptionId, TrackingId)>>,
+    /// Calls over REST that may be spent on what shows up while reading: texts of what is new, later pages.
+    pub spare: u32,
+    /// Due readings that did not fit the budget.
+    pub put_off: u32,
+    /// What Azure does not want to be asked before a time.
+    pub rests: BTreeMap<Lane, Timestamp>,
 }
 
 /// What to read of one subscription.
@@ -22,6 +31,10 @@ pub struct AskSubscription {
     pub events: Option<AskEvents>,
     /// The complete availability listing.
     pub resources: bool,
+    /// The availability listing is overdue and does not fit the budget.
+    pub resources_put_off: bool,
+    /// The activity log since then. None: not due.
+    pub activity: Option<Timestamp>,
 }
 
 /// How to read the events of one subscription.
@@ -29,8 +42,12 @@ pub struct AskSubscription {
 pub struct AskEvents {
     /// Ask REST for everything published since then (`queryStartTime`), whenever REST is asked.
     pub since: Timestamp,
-    /// Ask REST in any case: first sight, after a gap, or a refresh.
+    /// Ask REST in any case: first sight, after a gap, a refresh, or the daily sweep.
     pub listing: bool,
+    /// `since` goes back as far as Azure does: the listing has everything.
+    pub wide: bool,
+    /// Events to ask for one by one: over, and their review not published; since when they may have been published.
+    pub follow: BTreeMap<TrackingId, Timestamp>,
     /// The versions known in full. Resource Graph rows that are newer than these make us ask REST for the texts.
     pub known: BTreeMap<TrackingId, Option<Timestamp>>,
     /// Events whose text Azure withholds from readers and that we may ask for. None: we may not.
@@ -38,7 +55,7 @@ pub struct AskEvents {
 }
 
 /// What one sweep over one customer gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// When the sweep began: everything in it is at least as fresh.
     pub started_at: Timestamp,
@@ -52,6 +69,10 @@ pub struct Reading {
     pub texts: BTreeMap<TextHash, String>,
     /// Rows that could not be read, in words without foreign text; they do not spoil the rest.
     pub unreadable_rows: u32,
+    /// True when the resources that active events hit were asked for.
+    pub impacted_asked: bool,
+    /// What was asked of Azure, and what it said about that.
+    pub spent: Spent,
 }
 
 /// What one sweep gave for one subscription.
@@ -65,6 +86,27 @@ pub struct SubscriptionReading {
     pub machines: Vec<(ResourceId, ResourceState)>,
     /// True when Azure refused the text of a withheld event.
     pub details_refused: bool,
+    /// Whether everything of the last 90 days was listed over REST. None: not asked.
+    pub listed_wide: Option<bool>,
+    /// Whether events that were asked for one by one were read. None: not asked.
+    pub followed: Option<bool>,
+    /// The resources that Azure names as hit, by event, where it named any or was asked.
+    pub impacted: BTreeMap<TrackingId, ImpactedResources>,
+    /// The activity log. None: not asked.
+    pub activity: Option<ActivityReading>,
+    /// Short failures that only the activity log has: each a state and its end, in order. Filled by `poll::activity`.
+    pub passed: Vec<(ResourceId, ResourceState)>,
+}
+
+/// What the activity log of one subscription has, in order of time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ActivityReading {
+    /// Publications about Service Health events, put together by event.
+    pub events: BTreeMap<TrackingId, ObservedEvent>,
+    /// Changes of the health of resources.
+    pub changes: Vec<(ResourceId, ResourceState)>,
+    /// Why it is not complete. None: it is.
+    pub trouble: Option<Trouble>,
 }
 
 /// The events read of one subscription.

@@ -22,8 +22,6 @@ const MAX_PAGES: usize = 200;
 pub(crate) struct Answer {
     /// HTTP status, 2xx.
     pub status: u16,
-    /// The headers.
-    pub headers: HeaderMap,
     /// The body; `Null` when there was none.
     pub body: Value,
 }
@@ -59,12 +57,25 @@ impl Client {
     /// # Errors
     /// Any [`Error`] but `TokenRefused`, from the first page.
     pub(crate) async fn arm_list(&self, path_and_query: &str, token: &AccessToken) -> Result<Listing, Error> {
+        self.arm_list_up_to(MAX_PAGES, path_and_query, token).await
+    }
+
+    /// The same, with fewer pages at most.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) async fn arm_list_up_to(
+        &self,
+        pages: usize,
+        path_and_query: &str,
+        token: &AccessToken,
+    ) -> Result<Listing, Error> {
         let first = self.cloud.manager(path_and_query);
         let mut seen = vec![first.clone()];
         let mut page = page_of(self.arm_url(Method::GET, &first, token, None).await?.body)?;
         let mut listing = Listing { rows: std::mem::take(&mut page.0), broken_off: None };
         while let Some(next) = page.1.take() {
-            let result = match next_page_allowed(&self.cloud.resource_manager, &next, &seen) {
+            let result = match next_page_allowed(&self.cloud.resource_manager, &next, &seen, pages) {
                 Ok(()) => self.arm_url(Method::GET, &next, token, None).await.and_then(|answer| page_of(answer.body)),
                 Err(error) => Err(error),
             };
@@ -102,7 +113,11 @@ impl Client {
                 _ => return Err(failure),
             };
             attempt += 1;
-            match backoff::wait_before(attempt, retry_after, self.jitter()) {
+            let may_wait = |wait: &Duration| {
+                let meter = self.meter.as_ref();
+                meter.is_none_or(|meter| attempt <= meter.tries && meter.waits(self.clock.now(), *wait))
+            };
+            match backoff::wait_before(attempt, retry_after, self.jitter()).filter(may_wait) {
                 Some(wait) => self.clock.sleep(wait).await,
                 None => return Err(failure),
             }
@@ -116,6 +131,7 @@ impl Client {
         token: &AccessToken,
         body: Option<&Value>,
     ) -> Result<Answer, Error> {
+        let turn = self.turn(url).await?;
         let mut request = self
             .http
             .request(method.clone(), url)
@@ -124,8 +140,15 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(transport)?;
+        if let Some(timeout) = turn.timeout() {
+            request = request.timeout(timeout);
+        }
+        let response = request.send().await.map_err(|error| {
+            self.heard(&turn, 0, &HeaderMap::new());
+            transport(error)
+        })?;
         let (status, headers) = (response.status(), response.headers().clone());
+        self.heard(&turn, status.as_u16(), &headers);
         let bytes = read_capped(response).await?;
         tracing::debug!(
             http.method = %method,
@@ -152,7 +175,7 @@ impl Client {
 }
 
 /// A next page must be on Resource Manager itself: the token goes nowhere else. Nor is a page read twice. Pure.
-fn next_page_allowed(manager: &Url, next: &str, seen: &[String]) -> Result<(), Error> {
+fn next_page_allowed(manager: &Url, next: &str, seen: &[String], pages: usize) -> Result<(), Error> {
     let unreadable = |what: &str| Err(Error::Unreadable { what: what.to_owned() });
     let same_host = Url::parse(next).is_ok_and(|url| url.origin() == manager.origin());
     if !same_host {
@@ -161,8 +184,8 @@ fn next_page_allowed(manager: &Url, next: &str, seen: &[String]) -> Result<(), E
     if seen.iter().any(|link| link == next) {
         return unreadable("nextLink to a page not read before");
     }
-    if seen.len() >= MAX_PAGES {
-        return unreadable("a listing of at most 200 pages");
+    if seen.len() >= pages {
+        return unreadable(&format!("a listing of at most {pages} pages"));
     }
     Ok(())
 }
@@ -215,11 +238,11 @@ pub(super) fn answer_of(status: StatusCode, headers: HeaderMap, bytes: &[u8]) ->
         return Err(Error::Refused(Box::new(refusal(status, &headers, bytes))));
     }
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Answer { status: status.as_u16(), headers, body: Value::Null });
+        return Ok(Answer { status: status.as_u16(), body: Value::Null });
     }
     let body = serde_json::from_slice(bytes)
         .map_err(|_| Error::Unreadable { what: "JSON in the body of a successful answer".to_owned() })?;
-    Ok(Answer { status: status.as_u16(), headers, body })
+    Ok(Answer { status: status.as_u16(), body })
 }
 
 /// Reads an error body in any of its shapes: wrapped in `error` or not, keys in any case, HTML, or nothing
@@ -284,7 +307,7 @@ mod tests {
     fn in_each_cloud_a_next_page_is_on_its_own_resource_manager_only() {
         let clouds = CLOUDS.map(|name| Cloud::named(name).expect("a known cloud"));
         for cloud in &clouds {
-            let allowed = |next: &str| next_page_allowed(&cloud.resource_manager, next, &[]).is_ok();
+            let allowed = |next: &str| next_page_allowed(&cloud.resource_manager, next, &[], MAX_PAGES).is_ok();
             let manager = cloud.resource_manager.as_str().trim_end_matches('/');
             assert!(allowed(&format!("{manager}/subscriptions?$skiptoken=x")));
             let host = cloud.resource_manager.host_str().expect("it has a host");

@@ -2,14 +2,11 @@
 //! says which rows can be trusted ("Azure health data APIs", section 3).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::HeaderMap;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::request::header;
 use super::wire::health::GraphAnswer;
 use super::wire::lenient::fold_keys;
 use super::{AccessToken, Client, Error};
@@ -23,6 +20,11 @@ pub(super) const EVENTS: &str = "servicehealthresources | where type =~ 'microso
 
 /// The availability of virtual machines, available ones included: only a row that says so is a recovery.
 pub(super) const MACHINES: &str = "healthresources | where type =~ 'microsoft.resourcehealth/availabilitystatuses' \
+     | project id, name, type, tenantId, subscriptionId, location, properties | order by id asc";
+
+/// The resources that events hit; the event is only in the row's id.
+pub(super) const IMPACTED: &str = "servicehealthresources \
+     | where type =~ 'microsoft.resourcehealth/events/impactedresources' \
      | project id, name, type, tenantId, subscriptionId, location, properties | order by id asc";
 
 /// Which subscriptions our principal really sees.
@@ -106,25 +108,9 @@ impl Client {
                 }
                 None => return Ok(rows),
             }
-            if let Some(wait) = quota_wait(&answer.headers) {
-                self.clock.sleep(wait).await;
-            }
         }
         Err(Error::Unreadable { what: "a Resource Graph answer of at most 500 pages".to_owned() })
     }
-}
-
-/// How long to wait when the quota is nearly used up: `x-ms-user-quota-resets-after` is `hh:mm:ss`.
-fn quota_wait(headers: &HeaderMap) -> Option<Duration> {
-    let remaining: u32 = header(headers, "x-ms-user-quota-remaining")?.trim().parse().ok()?;
-    if remaining > 1 {
-        return None;
-    }
-    let text = header(headers, "x-ms-user-quota-resets-after")?;
-    let mut parts = text.trim().split(':').map(|part| part.parse::<u64>().ok());
-    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
-    // The documented window is five seconds; a minute is more than any honest answer asks for.
-    Some(Duration::from_secs((hours * 3600 + minutes * 60 + seconds).min(60)))
 }
 
 /// Folds the envelope only: rows keep their spelling until they are read.
@@ -149,23 +135,4 @@ fn subscription_of(row: &Value) -> Option<SubscriptionId> {
     column
         .and_then(|text| text.parse().ok())
         .or_else(|| id?.strip_prefix("/subscriptions/")?.split('/').next()?.parse().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_quota_is_waited_out_only_when_it_is_nearly_used_up() {
-        let headers = |remaining: &str, resets: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-ms-user-quota-remaining", remaining.parse().expect("header"));
-            headers.insert("x-ms-user-quota-resets-after", resets.parse().expect("header"));
-            headers
-        };
-        assert_eq!(quota_wait(&headers("14", "00:00:05")), None);
-        assert_eq!(quota_wait(&headers("1", "00:00:05")), Some(Duration::from_secs(5)));
-        assert_eq!(quota_wait(&headers("0", "nonsense")), None);
-        assert_eq!(quota_wait(&HeaderMap::new()), None);
-    }
 }

@@ -2,19 +2,27 @@
 //! ("Azure health data APIs", section 0).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::SecondsFormat;
 use futures_util::StreamExt as _;
+use serde_json::Value;
 
+use super::impacted::Impacted;
+use super::pace::Meter;
 use super::reading::{
-    Ask, AskEvents, EventsReading, ObservedEvent, Reading, ResourcesReading, SubscriptionReading, Trouble,
+    ActivityReading, Ask, AskEvents, AskSubscription, EventsReading, ObservedEvent, Reading, ResourcesReading,
+    SubscriptionReading, Trouble,
 };
+use super::request::Listing;
 use super::{AccessToken, Client, Error, convert, resource_graph};
-use crate::model::{GapReason, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId};
+use crate::model::{
+    GapReason, ResourceId, ResourceState, Spent, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId,
+};
 
 /// REST calls in flight for one customer ("Azure health data APIs", section 4).
 const IN_FLIGHT: usize = 8;
-const API_VERSION: &str = "2025-05-01";
+pub(super) const API_VERSION: &str = "2025-05-01";
 /// Withheld texts asked for in one reading of one subscription; the next reading goes on.
 const DETAILS: usize = 20;
 
@@ -34,6 +42,19 @@ struct Gathered {
     unreadable_rows: u32,
     /// Resource Manager did not take the token itself.
     token_refused: bool,
+    /// The resources that events hit were asked for.
+    impacted_asked: bool,
+}
+
+/// What REST gave for one subscription.
+struct Answers<'a> {
+    id: SubscriptionId,
+    asked: &'a AskSubscription,
+    index: Option<Events>,
+    events: Option<Result<Listing, Error>>,
+    followed: Option<Result<Vec<Value>, Error>>,
+    resources: Option<Result<Listing, Error>>,
+    activity: Option<(ActivityReading, BTreeMap<TextHash, String>)>,
 }
 
 impl Client {
@@ -41,6 +62,15 @@ impl Client {
     /// `tenant` is the tenant whose token opens the subscriptions.
     pub async fn read_health(&self, tenant: TenantId, ask: &Ask) -> Reading {
         let started_at = self.clock.now();
+        let meter = Arc::new(Meter::new(tenant, started_at, ask.spare));
+        for (lane, until) in &ask.rests {
+            self.pacer.rest(tenant, *lane, *until, started_at);
+        }
+        let reading = self.metered(Arc::clone(&meter)).read_all(tenant, ask, started_at).await;
+        Reading { spent: Spent { put_off: ask.put_off, ..meter.spent() }, ..reading }
+    }
+
+    async fn read_all(&self, tenant: TenantId, ask: &Ask, started_at: Timestamp) -> Reading {
         let mut gathered = Gathered::default();
         let (mut principal, mut tenant_events) = (None, None);
         let subscriptions = match self.app_token(tenant).await {
@@ -48,7 +78,7 @@ impl Client {
                 principal = self.principal_of(&token, tenant).ok();
                 if let Some(since) = ask.tenant_events {
                     let listed = self.list_tenant_events(&token, since).await;
-                    tenant_events = Some(combine(None, Some(listed), &mut gathered));
+                    tenant_events = Some(combine(None, Some(listed), false, &mut gathered));
                 }
                 let read = self.read_with(&token, ask, &mut gathered).await;
                 match gathered.token_refused {
@@ -69,8 +99,17 @@ impl Client {
                 ask.subscriptions.iter().map(|(id, wanted)| (*id, failed(wanted, &trouble))).collect()
             }
         };
-        let Gathered { texts, unreadable_rows, .. } = gathered;
-        Reading { started_at, subscriptions, principal, tenant_events, texts, unreadable_rows }
+        let Gathered { texts, unreadable_rows, impacted_asked, .. } = gathered;
+        Reading {
+            started_at,
+            subscriptions,
+            principal,
+            tenant_events,
+            texts,
+            unreadable_rows,
+            impacted_asked,
+            ..Reading::default()
+        }
     }
 
     async fn read_with(
@@ -83,7 +122,19 @@ impl Client {
             ask.subscriptions.iter().filter(|(_, wanted)| wanted.events.is_some()).map(|(id, _)| *id).collect();
         let sweep = if wanted.is_empty() { None } else { Some(self.sweep(token, &wanted, gathered).await) };
         gathered.token_refused = matches!(&sweep, Some(Err(error)) if error.token_is_refused());
-        let calls = ask.subscriptions.iter().map(|(id, asked)| {
+        let visible = sweep.as_ref().and_then(|sweep| sweep.as_ref().ok()).map(|sweep| &sweep.visible);
+        let mut impacted = Impacted::new();
+        if let (Some(pairs), false) = (&ask.impacted, gathered.token_refused) {
+            let none = BTreeSet::new();
+            let at = self.clock.now();
+            impacted = self.read_impacted(token, visible.unwrap_or(&none), pairs, at).await;
+            gathered.impacted_asked = true;
+        }
+        let mut order: Vec<_> = ask.subscriptions.iter().collect();
+        // Whoever was not read for the longest time comes first, should the budget not reach for all.
+        order.sort_by_key(|(id, asked)| (asked.events.as_ref().map(|events| events.since), **id));
+        let now = self.clock.now();
+        let calls = order.into_iter().map(|(id, asked)| {
             let id = *id;
             let index = match &sweep {
                 Some(Ok(sweep)) if sweep.visible.contains(&id) => {
@@ -91,23 +142,63 @@ impl Client {
                 }
                 _ => None,
             };
+            // What the plan did not foresee is paid from what is spare.
+            let rest = match &asked.events {
+                Some(events) if events.listing => Rest::Asked,
+                Some(events) if needs_rest(events, index.as_ref()) => match (self.spend(1), &index) {
+                    (true, _) => Rest::Asked,
+                    // Only texts are missing: they are asked for again.
+                    (false, Some(_)) => Rest::NotAsked,
+                    (false, None) => Rest::PutOff,
+                },
+                _ => Rest::NotAsked,
+            };
             async move {
-                let events = match &asked.events {
-                    Some(events) if needs_rest(events, index.as_ref()) => {
-                        Some(self.list_events(token, id, events.since).await)
-                    }
+                let events = match (&asked.events, rest) {
+                    (Some(events), Rest::Asked) => Some(self.list_events(token, id, events.since).await),
+                    (_, Rest::PutOff) => Some(Err(Error::PutOff)),
                     _ => None,
                 };
-                let resources = if asked.resources { Some(self.list_availability(token, id).await) } else { None };
-                (id, asked, index, events, resources)
+                let follow = asked.events.as_ref().map(|events| &events.follow).filter(|follow| !follow.is_empty());
+                let followed = match follow {
+                    Some(follow) => Some(self.follow(token, id, follow).await),
+                    None => None,
+                };
+                let resources = match (asked.resources, asked.resources_put_off) {
+                    (true, _) => Some(self.list_availability(token, id).await),
+                    (false, true) => Some(Err(Error::PutOff)),
+                    (false, false) => None,
+                };
+                let activity = match asked.activity {
+                    Some(since) => {
+                        let mut texts = BTreeMap::new();
+                        let read = self.read_activity(token, id, since, now, &mut texts).await;
+                        Some((read, texts))
+                    }
+                    None => None,
+                };
+                Answers { id, asked, index, events, followed, resources, activity }
             }
         });
         // Collected first: a stream that holds the closure would not be `Send` for every lifetime.
         let calls: Vec<_> = calls.collect();
         let answers: Vec<_> = futures_util::stream::iter(calls).buffer_unordered(IN_FLIGHT).collect().await;
         let mut readings = BTreeMap::new();
-        for (id, asked, index, listed, resources) in answers {
-            let mut events = asked.events.as_ref().map(|_| combine(index, listed, gathered));
+        for answers in answers {
+            let Answers { id, asked, index, events: listed, followed, resources, activity } = answers;
+            let in_full = |listed: &Result<Listing, Error>| listed.as_ref().is_ok_and(|all| all.broken_off.is_none());
+            let wide = asked.events.as_ref().is_some_and(|events| events.wide && events.listing);
+            let listed_wide = listed.as_ref().filter(|_| wide).map(in_full);
+            let was_followed = followed.as_ref().map(Result::is_ok);
+            let mut events = asked.events.as_ref().map(|_| combine(index, listed, listed_wide == Some(true), gathered));
+            if let (Some(events), Some(Ok(rows))) = (&mut events, followed) {
+                for row in rows {
+                    match convert::event(row, false, &mut gathered.texts) {
+                        Some(row) => insert(&mut events.rows, row.tracking_id, row.event),
+                        None => gathered.unreadable_rows += 1,
+                    }
+                }
+            }
             let mut details_refused = false;
             if let (Some(events), Some(asked)) = (&mut events, &asked.events) {
                 details_refused = self.read_withheld(token, id, asked, events, gathered).await;
@@ -117,7 +208,26 @@ impl Client {
                 Some(Ok(sweep)) => sweep.machines.get(&id).cloned().unwrap_or_default(),
                 _ => Vec::new(),
             };
-            readings.insert(id, SubscriptionReading { events, resources, machines, details_refused });
+            let activity = activity.map(|(activity, texts)| {
+                gathered.texts.extend(texts);
+                activity
+            });
+            let reading = SubscriptionReading {
+                events,
+                resources,
+                machines,
+                details_refused,
+                listed_wide,
+                followed: was_followed,
+                activity,
+                ..SubscriptionReading::default()
+            };
+            readings.insert(id, reading);
+        }
+        for ((subscription, id), named) in impacted {
+            if let Some(reading) = readings.get_mut(&subscription) {
+                reading.impacted.insert(id, named);
+            }
         }
         readings
     }
@@ -169,7 +279,7 @@ impl Client {
         token: &AccessToken,
         subscription: SubscriptionId,
         since: Timestamp,
-    ) -> Result<super::request::Listing, Error> {
+    ) -> Result<Listing, Error> {
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
         let path = format!(
             "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}"
@@ -178,11 +288,7 @@ impl Client {
     }
 
     /// Everything published about the tenant itself since then.
-    async fn list_tenant_events(
-        &self,
-        token: &AccessToken,
-        since: Timestamp,
-    ) -> Result<super::request::Listing, Error> {
+    async fn list_tenant_events(&self, token: &AccessToken, since: Timestamp) -> Result<Listing, Error> {
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
         let path =
             format!("/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}");
@@ -205,6 +311,9 @@ impl Client {
         };
         let wanted: Vec<_> = events.rows.iter().filter(lacks_text).map(|(id, _)| id.clone()).take(DETAILS).collect();
         for id in wanted {
+            if !self.spend(1) {
+                break;
+            }
             let path = format!(
                 "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events/{id}/fetchEventDetails?api-version={API_VERSION}"
             );
@@ -226,18 +335,35 @@ impl Client {
         false
     }
 
-    /// The current availability of every resource of one subscription that Resource Health knows. No `$expand`: it breaks
-    /// the second page (1.5).
-    async fn list_availability(
+    /// Events one by one, each published since its time. Those that Azure has forgotten are left out.
+    async fn follow(
         &self,
         token: &AccessToken,
         subscription: SubscriptionId,
-    ) -> Result<super::request::Listing, Error> {
-        let path = format!(
-            "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/availabilityStatuses?api-version={API_VERSION}"
-        );
-        self.arm_list(&path, token).await
+        wanted: &BTreeMap<TrackingId, Timestamp>,
+    ) -> Result<Vec<Value>, Error> {
+        let mut rows = Vec::new();
+        for (id, since) in wanted {
+            let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+            let path = format!(
+                "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events/{id}?api-version={API_VERSION}&queryStartTime={since}"
+            );
+            match self.arm(reqwest::Method::GET, &path, token, None).await {
+                Ok(answer) => rows.push(answer.body),
+                Err(error) if error.refusal().is_some_and(|refusal| refusal.status == 404) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(rows)
     }
+}
+
+/// What is done about REST's listing of events.
+#[derive(Clone, Copy)]
+enum Rest {
+    Asked,
+    NotAsked,
+    PutOff,
 }
 
 fn log_sweep(error: &Error) {
@@ -259,10 +385,11 @@ fn needs_rest(asked: &AskEvents, index: Option<&Events>) -> bool {
 /// Puts Resource Graph's rows and REST's listing together: the newer counts, REST where both are equally new.
 fn combine(
     index: Option<Events>,
-    listed: Option<Result<super::request::Listing, Error>>,
+    listed: Option<Result<Listing, Error>>,
+    listed_wide: bool,
     gathered: &mut Gathered,
 ) -> EventsReading {
-    let wide = index.is_some();
+    let wide = index.is_some() || listed_wide;
     let mut rows = index.unwrap_or_default();
     let trouble = match listed {
         None => None,
@@ -291,7 +418,7 @@ fn insert(events: &mut Events, id: TrackingId, event: ObservedEvent) {
     events.insert(id, event);
 }
 
-fn availability(answer: Result<super::request::Listing, Error>, gathered: &mut Gathered) -> ResourcesReading {
+fn availability(answer: Result<Listing, Error>, gathered: &mut Gathered) -> ResourcesReading {
     match answer {
         Ok(listing) => {
             let mut rows = BTreeMap::new();
@@ -314,12 +441,11 @@ fn partial(error: &Error) -> Trouble {
     Trouble { reason: GapReason::Partial, detail: format!("a later page failed: {error}") }
 }
 
-fn failed(asked: &super::reading::AskSubscription, trouble: &Trouble) -> SubscriptionReading {
+fn failed(asked: &AskSubscription, trouble: &Trouble) -> SubscriptionReading {
     SubscriptionReading {
         events: asked.events.as_ref().map(|_| no_events(trouble)),
         resources: asked.resources.then(|| ResourcesReading { rows: Vec::new(), trouble: Some(trouble.clone()) }),
-        machines: Vec::new(),
-        details_refused: false,
+        ..SubscriptionReading::default()
     }
 }
 

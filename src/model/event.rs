@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SubscriptionId, Timestamp, TrackingId};
+use super::{ImpactedResources, SubscriptionId, Timestamp, TrackingId};
 
 /// An open enumeration: known words as variants, unknown words kept as they came.
 macro_rules! open_enum {
@@ -276,7 +276,7 @@ impl Observation {
 }
 
 /// One tracking id of one customer: what each subscription sees, each distinct content once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventRecord {
     /// Distinct contents by hash.
@@ -285,6 +285,9 @@ pub struct EventRecord {
     pub observations: BTreeMap<SubscriptionId, Observation>,
     /// How often the event was opened: 1, and one more for each time Azure reopened it.
     pub episode: u32,
+    /// The resources that Azure names as hit, by subscription.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub impacted: BTreeMap<SubscriptionId, ImpactedResources>,
 }
 
 /// The merged view of one event for one customer.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Timestamp, TransitionKind};
+use super::{EmergingChange, Timestamp, TransitionKind};
 
 impl TransitionKind {
     /// What happened, in one line of plain text; foreign titles are as Azure gave them.
@@ -67,6 +67,15 @@ impl TransitionKind {
             }
             Self::DetailsAvailable { tracking_id, title, .. } => {
                 format!("{tracking_id} can be read in full now: {title}")
+            }
+            Self::EmergingIssueChanged { tracking_id, title, change, .. } => {
+                let what = match change {
+                    EmergingChange::Opened => "on Azure's status page",
+                    EmergingChange::Updated => "updated on Azure's status page",
+                    EmergingChange::Resolved => "resolved, says Azure's status page",
+                    EmergingChange::NoLongerListed => "no longer on Azure's status page",
+                };
+                format!("{tracking_id} {what}: {title}")
             }
             Self::CustomerSilent { last_read_at } => match last_read_at {
                 Some(at) => format!("nothing could be read since {}", at.format("%Y-%m-%d %H:%M UTC")),

@@ -2,13 +2,16 @@
 
 mod access;
 mod customer;
+mod emerging;
 mod event;
 mod facts;
 mod headline;
 mod ids;
+mod impacted;
 mod incident;
 mod invite;
 mod notice;
+mod pace;
 mod resource;
 mod route;
 mod scope;
@@ -17,6 +20,7 @@ mod transition;
 
 pub use access::{AccessTier, AccessTrouble};
 pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
+pub use emerging::{Banner, EmergingChange, EmergingIssue, EmergingIssues, EmergingSeverity, EmergingStage};
 pub(crate) use event::open_enum;
 pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
@@ -27,12 +31,14 @@ pub use ids::{
     ClientId, InvalidId, ManagementGroupId, NoticeId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId,
     TransitionId,
 };
+pub use impacted::{ImpactedResource, ImpactedResources};
 pub use incident::{Acknowledgement, IncidentNotes, Note, Snooze};
 pub use invite::{Invite, InviteUse};
 pub use notice::{
     AffectedCustomer, Delivery, Notice, NoticeEnd, NoticeScope, Outcome, Phase, Story, StoryCustomer, StoryEvent,
     Subject, Told,
 };
+pub use pace::{Lane, Pace, Spent};
 pub use resource::{AvailabilityState, ResourceState};
 pub use route::{Audience, BusinessHours, ChannelConfig, Digest, DigestEvery, Matches, Route, Routes, Timing};
 pub use scope::Scope;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessTrouble, EventContent, EventRecord, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash, Timestamp,
-    TrackingId, Transition, TransitionId,
+    AccessTrouble, EventContent, EventRecord, Pace, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash,
+    Timestamp, TrackingId, Transition, TransitionId,
 };
 
 /// The snapshot of one customer, `health/{tenantId}.json`.
@@ -35,6 +35,15 @@ pub struct Snapshot {
     /// When we last asked which subscriptions our application can read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed_at: Option<Timestamp>,
+    /// When Azure was last asked for the resources that active events hit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impacted_at: Option<Timestamp>,
+    /// When the recovery of resources was last told: what the activity log says of before then is old news.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recovered: BTreeMap<ResourceId, Timestamp>,
+    /// How fast the customer may be read.
+    #[serde(default)]
+    pub pace: Pace,
     /// Transitions that the timeline may not have yet: written with the snapshot, filed right after, dropped by the next poll.
     #[serde(default)]
     pub unfiled: BTreeMap<TransitionId, Transition>,
@@ -59,6 +68,9 @@ impl Snapshot {
             tenant_events: BTreeMap::new(),
             tenant_coverage: None,
             listed_at: None,
+            impacted_at: None,
+            recovered: BTreeMap::new(),
+            pace: Pace::default(),
             unfiled: BTreeMap::new(),
         }
     }
@@ -89,6 +101,8 @@ pub enum Source {
     Events,
     /// The availability of resources.
     Resources,
+    /// The activity log: it fills what the other two miss.
+    ActivityLog,
 }
 
 /// How well one subscription is known, per source.
@@ -99,6 +113,15 @@ pub struct SubscriptionCoverage {
     pub events: SourceCoverage,
     /// The availability of resources.
     pub resources: SourceCoverage,
+    /// The activity log, where the other two may have missed something.
+    #[serde(default)]
+    pub activity: SourceCoverage,
+    /// When all events of the last 90 days are to be listed next, however long ago they changed. None: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wide_due: Option<Timestamp>,
+    /// When events that are over are to be asked for one by one next, for their reviews. None: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_due: Option<Timestamp>,
     /// Refusals in a row that concern our access. None: the latest reading was let in, or it was never asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<AccessTrouble>,
@@ -128,6 +151,7 @@ impl SubscriptionCoverage {
         match source {
             Source::Events => &self.events,
             Source::Resources => &self.resources,
+            Source::ActivityLog => &self.activity,
         }
     }
 }
@@ -192,6 +216,8 @@ pub enum GapReason {
     Unreadable,
     /// Some of it was read, some was not.
     Partial,
+    /// It did not fit what one poll may ask of Azure: the next poll reads it, the oldest first.
+    PutOff,
     /// Nothing tried yet.
     NotReadYet,
     /// It was read, but too long ago to be called current.
@@ -225,6 +251,9 @@ impl GapReason {
             Self::Throttled | Self::AzureUnavailable => "usually goes away by itself; look again in some minutes",
             Self::Unreadable => "Azure answered something new: report it with the detail",
             Self::Partial => "a later page failed; what was read is kept",
+            Self::PutOff => {
+                "nothing to do: Azure wants to be asked slowly, and this is read with one of the next polls"
+            }
             Self::NotReadYet => "wait for the first poll",
             Self::Stale => "see that the timer runs",
         }
@@ -245,6 +274,14 @@ impl GapReason {
 
     /// True for trouble that usually goes away by itself.
     pub fn is_passing(self) -> bool {
-        matches!(self, Self::Propagating | Self::Throttled | Self::AzureUnavailable | Self::Unreadable | Self::Partial)
+        matches!(
+            self,
+            Self::Propagating
+                | Self::Throttled
+                | Self::AzureUnavailable
+                | Self::Unreadable
+                | Self::Partial
+                | Self::PutOff
+        )
     }
 }

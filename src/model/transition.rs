@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    EventFacts, GapReason, ResourceFacts, ResourceId, Severity, Source, SubscriptionId, TenantId, Timestamp,
-    TrackingId, TransitionId,
+    EmergingChange, EmergingSeverity, EventFacts, GapReason, ResourceFacts, ResourceId, Severity, Source,
+    SubscriptionId, TenantId, Timestamp, TrackingId, TransitionId,
 };
 
 /// The namespace of transition ids: any fixed GUID of our own.
@@ -290,6 +290,18 @@ pub enum TransitionKind {
         /// It ends within this many days; 0: it has ended.
         within_days: u16,
     },
+    /// Something happened to an issue that Azure shows for a whole cloud. The partner's, not a customer's.
+    #[serde(rename_all = "camelCase")]
+    EmergingIssueChanged {
+        /// The issue.
+        tracking_id: TrackingId,
+        /// Its title now.
+        title: String,
+        /// How bad it is, as Azure says.
+        severity: EmergingSeverity,
+        /// What happened.
+        change: EmergingChange,
+    },
     /// It can be read again.
     #[serde(rename_all = "camelCase")]
     CoverageRestored {
@@ -419,6 +431,9 @@ impl TransitionKind {
             Self::ResourceNoLongerListed { resource_id } => format!("resourceNoLongerListed|{resource_id}"),
             Self::CoverageLost { subscription_id, source, .. } => format!("coverageLost|{subscription_id}|{source:?}"),
             Self::CredentialExpiring { credential, .. } => format!("credentialExpiring|{credential}"),
+            Self::EmergingIssueChanged { tracking_id, change, .. } => {
+                format!("emergingIssueChanged|{}|{change:?}", tracking_id.key())
+            }
             Self::CoverageRestored { subscription_id, source } => {
                 format!("coverageRestored|{subscription_id}|{source:?}")
             }

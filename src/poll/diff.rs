@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use super::{diff_access, diff_events, diff_resources, diff_tenant, facts};
+use super::{diff_access, diff_events, diff_resources, diff_tenant, facts, follow_up};
 use crate::azure::reading::{Reading, SubscriptionReading, Trouble};
 use crate::model::{
     Customer, Gap, Snapshot, Source, SourceCoverage, SubscriptionId, TextHash, Timestamp, Transition, TransitionKind,
@@ -61,6 +61,7 @@ pub fn diff(before: &Snapshot, customer: &Customer, reading: &Reading, now: Time
     transitions.extend(diff_tenant::diff(before, &mut after, reading, now));
     facts::attach(&mut transitions, before, &after);
 
+    follow_up::note(before, &mut after, reading, now);
     after.unfiled = transitions.iter().map(|transition| (transition.id, transition.clone())).collect();
     let new_texts = after.texts().difference(&before.texts()).map(|hash| (*hash).clone()).collect();
     Diff { after, transitions, new_texts }

@@ -62,6 +62,7 @@ fn observe(
             contents: BTreeMap::new(),
             observations: BTreeMap::new(),
             episode: 0,
+            impacted: BTreeMap::new(),
         });
         let known = record.observations.get(&subscription);
         let version = accept(known.and_then(|seen| Some((seen, record.contents.get(&seen.content)?))), observed);

@@ -23,7 +23,14 @@ pub(super) fn diff(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> 
             transitions.push(Transition::new(before.tenant_id, kind, &occurrence, now, first_sight));
         };
         let listed = read.resources.iter().flat_map(|listing| &listing.rows);
-        for (id, state) in listed.chain(&read.machines).filter(|(id, _)| id.subscription() == Some(subscription)) {
+        // What is over comes before what is.
+        for (id, state) in read
+            .passed
+            .iter()
+            .chain(listed)
+            .chain(&read.machines)
+            .filter(|(id, _)| id.subscription() == Some(subscription))
+        {
             take_in(after, id, state, &mut tell);
         }
         if let Some(listing) = &read.resources

@@ -28,8 +28,7 @@ pub(super) fn diff(before: &Snapshot, after: &mut Snapshot, reading: &Reading, n
             last_seen: reading.started_at,
             episode: known.map_or(0, |known| known.episode),
         };
-        let mut record =
-            EventRecord { contents: Default::default(), observations: Default::default(), episode: event.episode };
+        let mut record = EventRecord { episode: event.episode, ..EventRecord::default() };
         let (was, is) = (known.map(|known| merged(id, known)), merged(id, &event));
         for (kind, occurrence) in changes(was.as_ref(), &is, &mut record, &Default::default(), false) {
             let backfill = was.is_none() && first_sight;

@@ -1,12 +1,16 @@
 //! Reading health on a timer: plan who is due, read, compare, keep. Done twice, it gives the same.
 
+mod activity;
+mod budget;
 pub mod credential;
 pub mod diff;
 mod diff_access;
 mod diff_events;
 mod diff_resources;
 pub(crate) mod diff_tenant;
+pub mod emerging;
 mod facts;
+mod follow_up;
 mod keep;
 pub mod plan;
 
@@ -126,7 +130,8 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
             // Nothing is due: another poll was faster, or the same message came twice.
             return Ok(PollReport { tenant_id: tenant, read: 0, gaps: gaps(&known), transitions: 0 });
         }
-        let reading = app.azure.read_health(customer.value.token_tenant(), &ask).await;
+        let mut reading = app.azure.read_health(customer.value.token_tenant(), &ask).await;
+        activity::fill(&known, &mut reading);
         let mut diff = diff::diff(&known, &customer.value, &reading, app.clock.now());
         if listing {
             diff.after.listed_at = Some(now);

@@ -11,6 +11,8 @@ use crate::model::{Customer, GapReason, Snapshot, Source, SubscriptionId, Tenant
 const EVENTS_CURRENT_FOR: TimeDelta = TimeDelta::minutes(10);
 /// The availability listing is read every ten minutes.
 const RESOURCES_CURRENT_FOR: TimeDelta = TimeDelta::minutes(30);
+/// The activity log is read each hour.
+const ACTIVITY_CURRENT_FOR: TimeDelta = TimeDelta::hours(3);
 /// The most gaps that one answer names; it always says how many there are.
 const MAX_GAPS: usize = 200;
 
@@ -139,5 +141,6 @@ fn current_for(source: Source) -> TimeDelta {
     match source {
         Source::Events => EVENTS_CURRENT_FOR,
         Source::Resources => RESOURCES_CURRENT_FOR,
+        Source::ActivityLog => ACTIVITY_CURRENT_FOR,
     }
 }

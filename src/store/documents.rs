@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
-use crate::model::{Customer, IncidentNotes, Invite, Notice, Outcome, Routes, Snapshot, Timeline, Told};
+use crate::model::{
+    Customer, EmergingIssues, IncidentNotes, Invite, Notice, Outcome, Routes, Snapshot, Timeline, Told,
+};
 
 /// The member of every document that holds its schema version.
 const SCHEMA_VERSION: &str = "schemaVersion";
@@ -32,6 +34,10 @@ impl Stored for Snapshot {
 }
 
 impl Stored for Timeline {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for EmergingIssues {
     const SCHEMA: u64 = 1;
 }
 

@@ -25,6 +25,8 @@ pub enum Key {
     TimelinePart(TenantId, Part),
     /// The same of the partner himself.
     PartnerTimelinePart(Part),
+    /// The emerging issues of the cloud.
+    Emerging,
     /// A notice that is not delivered yet.
     Outbox(NoticeId),
     /// The mark that a notice has ended.
@@ -143,6 +145,8 @@ pub enum Folder {
     Texts,
     /// Timelines of all customers.
     Timelines,
+    /// What concerns a whole cloud.
+    Cloud,
     /// Timelines of one customer.
     Timeline(TenantId),
     /// Timelines of the partner himself.
@@ -165,7 +169,7 @@ pub enum Folder {
 
 impl Folder {
     /// The folders at the top: between them they have every document.
-    pub const ROOTS: [Self; 12] = [
+    pub const ROOTS: [Self; 13] = [
         Self::Customers,
         Self::Health,
         Self::Invites,
@@ -178,6 +182,7 @@ impl Folder {
         Self::Dead,
         Self::Incidents,
         Self::Partner,
+        Self::Cloud,
     ];
 }
 
@@ -190,6 +195,7 @@ impl Key {
             Self::Session(id) => format!("sessions/{}.bin", segment(id)),
             Self::Health(tenant) => format!("health/{tenant}.json"),
             Self::Text(hash) => format!("texts/{}.html", segment(hash.as_str())),
+            Self::Emerging => "cloud/emerging.json".to_owned(),
             Self::PartnerTimeline(month) => format!("timeline/partner/{}.json", month.0),
             Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),
             Self::PartnerTimelinePart(part) => format!("timeline/partner/{}.json", part.0),
@@ -214,6 +220,7 @@ impl Folder {
             Self::Sessions => "sessions/",
             Self::Texts => "texts/",
             Self::Timelines => "timeline/",
+            Self::Cloud => "cloud/",
             Self::Timeline(tenant) => return format!("timeline/{tenant}/").into(),
             Self::PartnerTimeline => "timeline/partner/",
             Self::Outbox => "outbox/",
@@ -253,6 +260,7 @@ mod tests {
             Key::PartnerTimeline(Month::of(now)),
             Key::TimelinePart(tenant, Part::day(now)),
             Key::PartnerTimelinePart(Part::month(now).year()),
+            Key::Emerging,
             Key::Outbox(NoticeId::from(uuid::Uuid::nil())),
             Key::Told(NoticeId::from(uuid::Uuid::nil())),
             Key::Delivered(Day::of(now), NoticeId::from(uuid::Uuid::nil())),
@@ -264,7 +272,7 @@ mod tests {
             // A new kind of document belongs into the list above, and its folder into the roots.
             match &key {
                 Key::Customer(_) | Key::Invite(_) | Key::Session(_) | Key::Health(_) | Key::Text(_) => {}
-                Key::Timeline(..) | Key::PartnerTimeline(_) => {}
+                Key::Timeline(..) | Key::PartnerTimeline(_) | Key::Emerging => {}
                 Key::TimelinePart(..) | Key::PartnerTimelinePart(_) => {}
                 Key::Outbox(_) | Key::Told(_) | Key::Delivered(..) | Key::Dead(_) => {}
                 Key::Routes | Key::Incident(_) => {}

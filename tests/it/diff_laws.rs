@@ -119,20 +119,14 @@ fn reading() -> impl Strategy<Value = Reading> {
     let one = |n: u128| {
         (proptest::option::of(events_reading()), proptest::option::of(resources_reading(subscription(n)))).prop_map(
             move |(events, resources)| {
-                (
-                    subscription(n),
-                    SubscriptionReading { events, resources, machines: Vec::new(), details_refused: false },
-                )
+                (subscription(n), SubscriptionReading { events, resources, ..SubscriptionReading::default() })
             },
         )
     };
     (one(0), one(1), one(2), 30_i64..60).prop_map(|(a, b, c, at)| Reading {
         started_at: minute(at),
         subscriptions: BTreeMap::from([a, b, c]),
-        principal: None,
-        tenant_events: None,
-        texts: BTreeMap::new(),
-        unreadable_rows: 0,
+        ..Reading::default()
     })
 }
 
@@ -188,16 +182,12 @@ proptest! {
                     rows: Vec::new(),
                     trouble: Some(Trouble { reason: GapReason::Partial, detail: "page 2".into() }),
                 }),
-                machines: Vec::new(),
-                details_refused: false,
+                ..SubscriptionReading::default()
             };
             let reading = Reading {
                 started_at: minute(100 + time),
                 subscriptions: watched().subscriptions.into_keys().map(|id| (id, silent())).collect(),
-                principal: None,
-                tenant_events: None,
-                texts: BTreeMap::new(),
-                unreadable_rows: 0,
+                ..Reading::default()
             };
             let resources = snapshot.resources.clone();
             let next = diff(&snapshot, &watched(), &reading, minute(100 + time));
@@ -216,10 +206,7 @@ proptest! {
         let part = |n: u128, at: i64| Reading {
             started_at: minute(at),
             subscriptions: first.subscriptions.iter().filter(|(id, _)| **id == subscription(n)).map(|(id, r)| (*id, r.clone())).collect(),
-            principal: None,
-            tenant_events: None,
-            texts: BTreeMap::new(),
-            unreadable_rows: 0,
+            ..Reading::default()
         };
         let forward = after(&[part(0, 30), part(1, 30), part(2, 30)]);
         let backward = after(&[part(2, 30), part(1, 30), part(0, 30)]);
@@ -240,10 +227,7 @@ proptest! {
                 events: Some(EventsReading { rows: BTreeMap::from([(tracking(0), event)]), wide: false, trouble: None }),
                 ..SubscriptionReading::default()
             })]),
-            principal: None,
-            tenant_events: None,
-            texts: BTreeMap::new(),
-            unreadable_rows: 0,
+            ..Reading::default()
         };
         let before = after(&[reading(known, 60)]);
         let next = diff(&before, &watched(), &reading(older, 61), minute(61));

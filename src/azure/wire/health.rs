@@ -143,3 +143,22 @@ pub(crate) struct GraphAnswer {
     #[serde(rename = "resulttruncated", deserialize_with = "lenient::flag")]
     pub result_truncated: bool,
 }
+
+/// The properties of a resource that an event hits ("Impacted Resources - List By Subscription Id And Event Id").
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ImpactedProperties {
+    #[serde(rename = "targetresourceid", deserialize_with = "lenient::text")]
+    pub target_resource_id: Option<String>,
+    #[serde(rename = "targetresourcetype", deserialize_with = "lenient::text")]
+    pub target_resource_type: Option<String>,
+    #[serde(rename = "targetregion", deserialize_with = "lenient::text")]
+    pub target_region: Option<String>,
+    /// Only in Resource Graph and some versions.
+    #[serde(deserialize_with = "lenient::text")]
+    pub status: Option<String>,
+    #[serde(rename = "maintenancestarttime", deserialize_with = "lenient::time")]
+    pub maintenance_start_time: Option<Timestamp>,
+    #[serde(rename = "maintenanceendtime", deserialize_with = "lenient::time")]
+    pub maintenance_end_time: Option<Timestamp>,
+}

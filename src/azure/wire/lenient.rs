@@ -54,3 +54,17 @@ pub(crate) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer:
 pub(crate) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(T::deserialize(Value::deserialize(deserializer)?).unwrap_or_default())
 }
+
+/// False only for `false`, as boolean or text.
+pub(crate) fn flag_or_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Bool(flag) => flag,
+        Value::String(text) => !text.eq_ignore_ascii_case("false"),
+        _ => true,
+    })
+}
+
+/// What [`flag_or_true`] gives when nothing is there.
+pub(crate) fn yes() -> bool {
+    true
+}

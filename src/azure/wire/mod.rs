@@ -1,6 +1,8 @@
 //! Mirrors of Azure's documents, private to this room. All fields may be missing; unknown fields are ignored and unknown
 //! words kept.
 
+pub(crate) mod activity;
+pub(crate) mod emerging;
 pub(crate) mod health;
 pub(crate) mod identity;
 pub(crate) mod lenient;
