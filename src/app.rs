@@ -9,6 +9,7 @@ use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
 use crate::outside::{Clock, Outside, Random};
 use crate::query::TenantCache;
+use crate::query::metrics::Seen;
 use crate::settings::Settings;
 use crate::store::{Folder, Key, Store};
 
@@ -35,6 +36,8 @@ pub struct App {
     pub last_discovery: LastDiscovery,
     /// Up to when each timeline was filed in, kept by ETag.
     pub newest: Newest,
+    /// What documents of delivery said, kept by ETag for metrics.
+    pub notices_seen: Seen,
 }
 
 impl App {
@@ -60,6 +63,7 @@ impl App {
             snapshots: TenantCache::new(Folder::Health, Key::Health),
             last_discovery: LastDiscovery::default(),
             newest: Newest::default(),
+            notices_seen: Seen::default(),
         })
     }
 }

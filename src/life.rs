@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::app::App;
 use crate::model::{
-    Customer, Invite, Snapshot, SubscriptionId, TenantId, TextHash, Timeline, Transition, TransitionKind,
+    Counters, Customer, Invite, Snapshot, SubscriptionId, TenantId, TextHash, Timeline, Transition, TransitionKind,
 };
 use crate::store::{self, Folder, Key, Listed, Part, Stored};
 
@@ -66,7 +66,18 @@ async fn erase_all(app: &App, tenant: TenantId) -> Result<(), Error> {
 /// # Errors
 /// The store's.
 pub async fn sweep(app: &App, tenant: TenantId) -> Result<bool, store::Error> {
+    let snapshot = match app.store.read::<Snapshot>(&Key::Health(tenant)).await {
+        // What nobody can read is erased all the same, uncounted.
+        Err(store::Error::Damaged { .. } | store::Error::NewerSchema { .. }) => None,
+        other => other?,
+    };
     let mut found = app.store.read_bytes(&Key::Health(tenant)).await?.is_some();
+    if let Some(snapshot) = snapshot {
+        let take_in = |counters: Option<&Counters>| {
+            counters.cloned().unwrap_or_default().taking_in(&snapshot.value, &snapshot.etag.0)
+        };
+        app.store.settle(&Key::Counters, take_in).await?;
+    }
     app.store.delete(&Key::Health(tenant)).await?;
     for month in app.store.list(Folder::Timeline(tenant)).await? {
         app.store.delete_listed(&month).await?;

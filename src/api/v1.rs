@@ -81,6 +81,10 @@ async fn serve<B: Buf, E>(app: &Arc<App>, call: &Call<'_>, body: impl Stream<Ite
 /// The routes that answer: in another form than JSON where they have one, else JSON.
 async fn answered(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Problem> {
     let segments: Vec<&str> = call.path.trim_end_matches('/').split('/').collect();
+    if segments.as_slice() == ["metrics"] {
+        read(call.method, call.query, &[])?;
+        return Ok(text(query::metrics::metrics(app).await?, query::metrics::CONTENT_TYPE));
+    }
     if let ["customers", tenant, "report"] = segments.as_slice() {
         let parameters = read(call.method, call.query, &history::REPORT)?;
         return Ok(match history::report(app, id("tenantId", tenant)?, &parameters, call.headers).await? {
@@ -89,6 +93,13 @@ async fn answered(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Problem> 
         });
     }
     route(app, call.path, call.method, call.query).await.map(|body| reply(&body, call.headers))
+}
+
+fn text(body: String, kind: &'static str) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// The routes that change something.
@@ -214,7 +225,9 @@ async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Resu
             listing(app, &format!("/api/v1/{path}"), &parameters, answer)
         }
         // Answered before it comes here; other methods are told what it takes.
-        ["customers", _, "report"] if method != Method::GET => return Err(Problem::method_not_allowed(method, "GET")),
+        ["customers", _, "report"] | ["metrics"] if method != Method::GET => {
+            return Err(Problem::method_not_allowed(method, "GET"));
+        }
         ["changes"] => history::changes(app, &read(method, query, &history::CHANGES)?).await?,
         ["incidents"] => {
             let parameters = read(method, query, &["top", "cursor", "status", "eventType"])?;

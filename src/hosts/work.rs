@@ -10,6 +10,7 @@ use crate::consent;
 use crate::history;
 use crate::life;
 use crate::poll::{self, PollMessage};
+use crate::telemetry::trace;
 
 /// When we give a call up ourselves. It must be shorter than `functionTimeout` of host.json, since the host ends an overdue
 /// call by killing the process with all other calls in it; a test compares the two.
@@ -83,7 +84,11 @@ impl Work {
 /// # Errors
 /// [`Failure::Overdue`], [`Failure::Poll`].
 pub async fn run(app: &Arc<App>, work: Work, limit: Duration) -> Result<Done, Failure> {
-    tokio::time::timeout(limit, perform(app, work)).await.map_err(|_| Failure::Overdue(limit))?
+    let mut done = tokio::time::timeout(limit, perform(app, work)).await.map_err(|_| Failure::Overdue(limit))??;
+    for (_, text) in &mut done.messages {
+        *text = trace::carried(std::mem::take(text));
+    }
+    Ok(done)
 }
 
 async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {

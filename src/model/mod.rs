@@ -1,6 +1,7 @@
 //! The words of the product. No IO, no clock, no async: plain values and what follows from them.
 
 mod access;
+mod counters;
 mod customer;
 mod emerging;
 mod event;
@@ -19,6 +20,7 @@ mod snapshot;
 mod transition;
 
 pub use access::{AccessTier, AccessTrouble};
+pub use counters::Counters;
 pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
 pub use emerging::{Banner, EmergingChange, EmergingIssue, EmergingIssues, EmergingSeverity, EmergingStage};
 pub(crate) use event::open_enum;

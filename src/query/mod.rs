@@ -3,6 +3,7 @@
 mod cache;
 mod coverage;
 pub mod history;
+pub mod metrics;
 pub mod page;
 pub mod receipt;
 pub mod view;

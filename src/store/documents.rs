@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
 use crate::model::{
-    Customer, EmergingIssues, IncidentNotes, Invite, Notice, Outcome, Routes, Snapshot, Timeline, Told,
+    Counters, Customer, EmergingIssues, IncidentNotes, Invite, Notice, Outcome, Routes, Snapshot, Timeline, Told,
 };
 
 /// The member of every document that holds its schema version.
@@ -54,6 +54,10 @@ impl Stored for Told {
 }
 
 impl Stored for Routes {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Counters {
     const SCHEMA: u64 = 1;
 }
 

@@ -37,6 +37,8 @@ pub enum Key {
     Dead(NoticeId),
     /// The routes and channels.
     Routes,
+    /// What was counted for customers that were erased.
+    Counters,
     /// What the partner says about an incident.
     Incident(TrackingId),
 }
@@ -205,6 +207,7 @@ impl Key {
             Self::Delivered(day, id) => format!("delivered/{}/{id}.json", day.0),
             Self::Dead(id) => format!("dead/{id}.json"),
             Self::Routes => "partner/routes.json".to_owned(),
+            Self::Counters => "partner/counters.json".to_owned(),
             Self::Incident(id) => format!("incidents/{}.json", segment(&id.key())),
         }
     }
@@ -266,6 +269,7 @@ mod tests {
             Key::Delivered(Day::of(now), NoticeId::from(uuid::Uuid::nil())),
             Key::Dead(NoticeId::from(uuid::Uuid::nil())),
             Key::Routes,
+            Key::Counters,
             Key::Incident("ABCD-123".parse().expect("a tracking id")),
         ];
         for key in keys {
@@ -275,7 +279,7 @@ mod tests {
                 Key::Timeline(..) | Key::PartnerTimeline(_) | Key::Emerging => {}
                 Key::TimelinePart(..) | Key::PartnerTimelinePart(_) => {}
                 Key::Outbox(_) | Key::Told(_) | Key::Delivered(..) | Key::Dead(_) => {}
-                Key::Routes | Key::Incident(_) => {}
+                Key::Routes | Key::Counters | Key::Incident(_) => {}
             }
             let below = Folder::ROOTS.iter().filter(|root| key.path().starts_with(root.prefix().as_ref())).count();
             assert_eq!(below, 1, "{}", key.path());

@@ -154,7 +154,7 @@ fn only_the_rooms_that_may_do_it_speak_http() {
     only("warp::", &["api", "pages", "hosts", "sandbox"]);
     // hosts/sqs.rs is the queue of a host, as Storage queues are the Functions host's: it sends what PollTimer planned.
     // outside.rs makes the one client, app.rs hands it on.
-    only("reqwest::", &["azure", "hosts/sqs", "outside.rs", "sandbox"]);
+    only("reqwest::", &["azure", "hosts/sqs", "outside.rs", "sandbox", "telemetry/otlp"]);
 }
 
 #[test]
