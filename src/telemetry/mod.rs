@@ -26,7 +26,7 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 /// When `RUST_LOG` or an OTEL_ setting cannot be read, or logging was started before.
 pub fn init(settings: &LogSettings) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // Its spans are ours; what it logs beside them says nothing new. A more exact directive of the operator's own wins.
-    let filter = format!("{},warp::filters::trace=off", settings.filter.as_deref().unwrap_or("info"));
+    let filter = format!("warp=warn,{}", settings.filter.as_deref().unwrap_or("info"));
     let filter = EnvFilter::try_new(filter)?;
     let json = settings.json.unwrap_or_else(|| !std::io::stdout().is_terminal());
     let provider = otlp::provider(settings.otlp.as_ref())?;
