@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::azure;
 use crate::consent::lighthouse::LastDiscovery;
+use crate::daemon::health_metrics::Publisher;
 use crate::history::Newest;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
@@ -38,6 +39,8 @@ pub struct App {
     pub newest: Newest,
     /// What documents of delivery said, kept by ETag for metrics.
     pub notices_seen: Seen,
+    /// What this process has published as metrics.
+    pub health_metrics: Publisher,
 }
 
 impl App {
@@ -64,6 +67,7 @@ impl App {
             last_discovery: LastDiscovery::default(),
             newest: Newest::default(),
             notices_seen: Seen::default(),
+            health_metrics: Publisher::default(),
         })
     }
 }

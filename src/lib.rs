@@ -9,6 +9,7 @@ pub mod api;
 pub mod app;
 pub mod azure;
 pub mod consent;
+pub mod daemon;
 pub mod functions;
 pub mod history;
 pub mod hosts;

@@ -1,6 +1,8 @@
 //! Settings: every variable, read and checked once. Every fault is reported at once, never only the first.
 
+mod application;
 mod credential;
+mod monitor;
 mod otlp;
 mod read;
 #[cfg(test)]
@@ -13,11 +15,12 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
+pub use self::application::{Application, Place};
 pub use self::credential::{Credential, Expiry};
 pub use self::otlp::{Otlp, TraceSampler};
 use self::read::Reader;
 pub use self::unregistered::Unregistered;
-use crate::azure::Cloud;
+use crate::azure::{Cloud, MetricTarget};
 use crate::model::{ClientId, TenantId};
 
 /// Which door the program was started through: what must be set differs.
@@ -62,6 +65,9 @@ pub struct Settings {
     pub caller: Caller,
     /// What AWS gives us; only through the Lambda door.
     pub aws: Option<Aws>,
+    /// The partner's own resource that customers' health is published for as metrics (`HEALTH_METRICS_RESOURCE_ID`,
+    /// `HEALTH_METRICS_REGION`).
+    pub health_metrics: Option<MetricTarget>,
 }
 
 /// What the Lambda door needs of AWS. Lambda itself sets the region and the credentials of the function's role.
@@ -244,6 +250,11 @@ pub const NAMES: &[(&str, &str)] = &[
     ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com"),
     ("AZURE_RESOURCE_MANAGER_URL", "https://management.azure.com"),
     ("MICROSOFT_GRAPH_URL", "https://graph.microsoft.com"),
+    ("AZURE_LOG_ANALYTICS_URL", "https://api.loganalytics.azure.com"),
+    ("AZURE_MONITOR_METRICS_URL", "https://{region}.monitoring.azure.com"),
+    ("AZURE_MONITOR_METRICS_AUDIENCE", ""),
+    ("HEALTH_METRICS_RESOURCE_ID", ""),
+    ("HEALTH_METRICS_REGION", ""),
     ("PUBLIC_BASE_URL", "http://localhost:7071"),
     ("PARTNER_NAME", "Contoso Managed Services"),
     ("PARTNER_LOGO", ""),
@@ -309,6 +320,7 @@ impl Settings {
         let partner_logo = reader.partner_logo();
         let rate_limits = reader.rate_limits();
         let caller = reader.caller(door);
+        let health_metrics = reader.health_metrics();
         let aws = if door == Door::Lambda { reader.aws() } else { None };
         match (identity, cloud, public_base_url, store, onboarding) {
             (Some(identity), Some(cloud), Some(public_base_url), Some(store), Some(onboarding))
@@ -329,6 +341,7 @@ impl Settings {
                     rate_limits,
                     caller,
                     aws,
+                    health_metrics,
                 })
             }
             _ => Err(Faults(reader.faults)),

@@ -234,6 +234,10 @@ async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Resu
             let answer = query::incidents(app, &filter(&parameters), &parameters.page()?).await?;
             listing(app, "/api/v1/incidents", &parameters, answer)
         }
+        ["emerging-issues"] => {
+            read(method, query, &[])?;
+            body(&query::emerging(app).await?)
+        }
         ["incidents", tracking_id] => {
             read(method, query, &[])?;
             body(&query::incident(app, &id("trackingId", tracking_id)?).await?)

@@ -205,11 +205,16 @@ pub(crate) fn transport(error: reqwest::Error) -> Error {
 }
 
 /// Reads a body up to the cap.
-pub(crate) async fn read_capped(mut response: reqwest::Response) -> Result<Vec<u8>, Error> {
+pub(crate) async fn read_capped(response: reqwest::Response) -> Result<Vec<u8>, Error> {
+    read_capped_at(response, MAX_BODY_BYTES).await
+}
+
+/// Reads a body up to a cap of the caller's.
+pub(super) async fn read_capped_at(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if bytes.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(Error::Unreadable { what: "an answer of at most 32 MiB".to_owned() });
+        if bytes.len() + chunk.len() > most {
+            return Err(Error::Unreadable { what: format!("an answer of at most {} MiB", most >> 20) });
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -256,10 +261,16 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> 
         _ => &body,
     };
     let text = |value: &Value, name: &str| any_case(value, name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let detail_codes = any_case(error, "details")
+    let mut detail_codes: Vec<String> = any_case(error, "details")
         .and_then(Value::as_array)
         .map(|details| details.iter().map(|detail| text(detail, "code")).filter(|code| !code.is_empty()).collect())
         .unwrap_or_default();
+    // Graph and Log Analytics nest the more precise code.
+    let mut inner = any_case(error, "innererror");
+    while let Some(one) = inner.filter(|_| detail_codes.len() < 20) {
+        detail_codes.extend(Some(text(one, "code")).filter(|code| !code.is_empty()));
+        inner = any_case(one, "innererror");
+    }
     Refusal {
         status: status.as_u16(),
         code: text(error, "code").chars().take(100).collect(),

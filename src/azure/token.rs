@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 
 use super::authority::Reach;
 use super::request::{any_case, read_capped, retry_after, transport};
-use super::{AccessToken, Authority, Client, EntraRefusal, Error, call_span};
+use super::{AccessToken, Authority, Client, EntraRefusal, Error, Service, call_span};
 use crate::model::{TenantId, Timestamp};
 use crate::telemetry::trace;
 
@@ -39,9 +39,9 @@ pub(crate) struct Granted {
 }
 
 impl Client {
-    /// Our application's own token for Resource Manager in one tenant (client credentials), from Entra.
-    pub(super) async fn fetch_app_token(&self, tenant: TenantId) -> Result<Granted, Error> {
-        let scope = format!("{}/.default", self.cloud.resource_manager_audience);
+    /// Our application's own token for a service in one tenant (client credentials), from Entra.
+    pub(super) async fn fetch_app_token(&self, tenant: TenantId, service: Service) -> Result<Granted, Error> {
+        let scope = self.cloud.scope(service);
         let form = [("grant_type", "client_credentials"), ("scope", scope.as_str())];
         self.token(&Authority::Tenant(tenant), &form).await
     }

@@ -7,6 +7,7 @@ use chrono::Timelike as _;
 
 use crate::app::App;
 use crate::consent;
+use crate::daemon;
 use crate::history;
 use crate::life;
 use crate::poll::{self, PollMessage};
@@ -18,6 +19,9 @@ pub const DEADLINE: Duration = Duration::from_secs(8 * 60);
 
 /// What an erased customer left is looked for in the first minutes of each hour: two listings are too much for every minute.
 const ORPHANS_UNTIL_MINUTE: u32 = 3;
+
+/// How long the status page of the cloud may keep the planning waiting.
+const EMERGING_LIMIT: Duration = Duration::from_secs(5);
 
 /// The queue of customers to poll.
 pub const POLLS: &str = "health-poll";
@@ -112,7 +116,12 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             if let Err(error) = poll::credential::warn_of_expiry(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");
             }
-            let planned = poll::plan(app).await?;
+            // Metrics are told of what is kept, and nobody's poll waits for them.
+            let (planned, ()) = tokio::join!(poll::plan(app), publish_metrics(app));
+            let planned = planned?;
+            if !planned.is_empty() {
+                read_emerging(app).await;
+            }
             let summary = format!("{} customers are due", planned.len());
             let messages = planned.iter().map(|message| (POLLS, text(message))).collect();
             Ok(Done { messages, summary })
@@ -128,6 +137,33 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             }
             Err(error) => Err(error.into()),
         },
+    }
+}
+
+/// The status page of the cloud, which has customers of ours. Nobody is kept from being polled by it.
+async fn read_emerging(app: &Arc<App>) {
+    match tokio::time::timeout(EMERGING_LIMIT, poll::emerging::read_when_due(app)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the emerging issues could not be kept");
+        }
+        Err(_) => tracing::warn!("the emerging issues took too long to read"),
+    }
+}
+
+/// The customers' health as metrics, where a resource is set for them. A failure is told, and tried again by the next timer.
+async fn publish_metrics(app: &App) {
+    match daemon::health_metrics::publish(app).await {
+        Ok(None) => {}
+        Ok(Some(published)) => {
+            for (metric, reason) in &published.dropped {
+                tracing::warn!(metric, reason, "a metric was dropped");
+            }
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "health could not be published as metrics; a new role takes up to 60 minutes");
+        }
     }
 }
 

@@ -23,6 +23,8 @@ const RETRY: TimeDelta = TimeDelta::hours(1);
 /// How often Resource Graph is asked for the resources that active events hit; at once for an event that has none yet.
 const IMPACTED_EVERY: TimeDelta = TimeDelta::minutes(10);
 const IMPACTED_OF_NEW: TimeDelta = TimeDelta::minutes(1);
+/// An event is new for this long: who has no answer by then waits for the usual time.
+const NEW_FOR: TimeDelta = TimeDelta::minutes(30);
 /// How often REST is asked, where Resource Graph has none, and for how many at once.
 const IMPACTED_REST_EVERY: TimeDelta = TimeDelta::hours(1);
 const IMPACTED_REST: usize = 50;
@@ -66,7 +68,7 @@ pub(super) fn impacted(snapshot: &Snapshot, now: Timestamp) -> Option<Vec<(Subsc
             );
             if content.is_active() && names_resources && !seen.no_longer_listed() {
                 let read_at = record.impacted.get(subscription).map(|known| known.read_at);
-                is_new |= read_at.is_none();
+                is_new |= read_at.is_none() && now - seen.first_seen < NEW_FOR;
                 pairs.push((read_at, *subscription, id));
             }
         }

@@ -2,10 +2,12 @@
 
 mod cache;
 mod coverage;
+mod emerging;
 pub mod history;
 pub mod metrics;
 pub mod page;
 pub mod receipt;
+pub mod standing;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +18,7 @@ use serde::Serialize;
 
 pub use cache::TenantCache;
 pub use coverage::{Coverage, CoverageGap, Known};
+pub use emerging::{Emerging, EmergingCoverage, EmergingRow, emerging};
 use page::{Page, PageAsk};
 pub use receipt::{Receipt, directory_role_command};
 use view::{CustomerSummary, EventSummary, Health, Incident, LostAccess, Publication, SubscriptionSummary};

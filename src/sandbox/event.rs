@@ -43,6 +43,8 @@ pub struct Event {
     pub updates: Vec<Update>,
     /// Who is hit, and how much later than `last_update` Azure stamped the event there.
     pub subscriptions: BTreeMap<SubscriptionId, Duration>,
+    /// The resources that it hits: their subscription, full id and region.
+    pub impacted: Vec<(SubscriptionId, String, String)>,
     /// Texts are withheld from readers.
     pub sensitive: bool,
     /// Such as `Final PIR`.
@@ -85,6 +87,7 @@ impl Event {
             services: Vec::new(),
             updates: Vec::new(),
             subscriptions: BTreeMap::new(),
+            impacted: Vec::new(),
             sensitive: false,
             tags: Vec::new(),
             high_impact: false,
@@ -170,6 +173,32 @@ impl Event {
     pub fn resolved(mut self, at: Timestamp, html: &str) -> Self {
         self.resolve(at, html);
         self
+    }
+
+    /// Names a resource as hit.
+    #[must_use]
+    pub fn names(mut self, subscription: SubscriptionId, resource: &super::Resource) -> Self {
+        self.impacted.push((subscription, resource.id(subscription), resource.location.clone()));
+        self
+    }
+
+    /// The rows of the resources of one subscription that it hits.
+    pub(super) fn impacted_json(&self, subscription: SubscriptionId) -> Vec<Value> {
+        let of_it = self.impacted.iter().filter(|(owner, ..)| *owner == subscription);
+        let row = |(_, id, region): &(SubscriptionId, String, String)| {
+            let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{}|{id}", self.tracking_id).as_bytes());
+            let kind = id.rsplit('/').nth(1).map(|kind| format!("Microsoft.Compute/{kind}"));
+            json!({
+                "id": format!(
+                    "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events/{}/impactedResources/{name}",
+                    self.tracking_id
+                ),
+                "name": name,
+                "type": "Microsoft.ResourceHealth/events/impactedResources",
+                "properties": {"targetResourceId": id, "targetResourceType": kind, "targetRegion": region, "info": []},
+            })
+        };
+        of_it.map(row).collect()
     }
 
     /// With one more property, or another value of a usual one.

@@ -22,7 +22,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         self.faults.push(Fault { name: name.to_owned(), found: found.into(), expected: expected.into() });
     }
 
-    fn parsed<T: std::str::FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
+    pub(super) fn parsed<T: std::str::FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
         let Some(text) = self.text(name) else {
             self.fault(name, "nothing", expected);
             return None;
@@ -57,11 +57,12 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         if let Some(url) = self.address("MICROSOFT_GRAPH_URL") {
             cloud.graph = url;
         }
+        self.monitor(&mut cloud);
         Some(cloud)
     }
 
     /// An address: https anywhere, plain http only on loopback, and nothing beside host and path.
-    fn address(&mut self, name: &str) -> Option<Url> {
+    pub(super) fn address(&mut self, name: &str) -> Option<Url> {
         let text = self.text(name)?;
         match text.parse::<Url>() {
             Ok(url) if is_plain(&url) && is_secure_or_loopback(&url) => Some(url),
@@ -313,7 +314,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 }
 
 /// True for https, and for http on a loopback host.
-fn is_secure_or_loopback(url: &Url) -> bool {
+pub(super) fn is_secure_or_loopback(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.has_host(),
         "http" => match url.host() {
@@ -327,12 +328,12 @@ fn is_secure_or_loopback(url: &Url) -> bool {
 }
 
 /// True for an address of scheme, host and path only.
-fn is_plain(url: &Url) -> bool {
+pub(super) fn is_plain(url: &Url) -> bool {
     url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none()
 }
 
 /// What was found, for a message: not when it is long, or has what only addresses with secrets have.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     if text.chars().count() <= 80 && !text.contains(['?', '@']) && !text.contains("Key=") {
         return format!("{text:?}");
     }

@@ -5,6 +5,7 @@
 mod catalogue;
 mod cli;
 mod credentials;
+mod daemon;
 mod diff_laws;
 mod end_to_end;
 mod faults;
@@ -27,6 +28,7 @@ mod receipt;
 mod register;
 mod report_laws;
 mod sandbox;
+mod sources;
 mod standalone;
 mod store;
 mod support;

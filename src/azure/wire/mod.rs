@@ -6,6 +6,7 @@ pub(crate) mod emerging;
 pub(crate) mod health;
 pub(crate) mod identity;
 pub(crate) mod lenient;
+pub(crate) mod logs;
 pub(crate) mod roles;
 pub(crate) mod subscriptions;
 

@@ -1,13 +1,19 @@
 //! The command line: run everything here, poll now, ask, check the set-up, build the package.
 
 mod ask;
+mod asking;
 mod connect;
 mod demo;
 mod doctor;
+mod logs;
+mod metrics;
 mod output;
 mod register;
 mod report;
 mod run;
+mod send_mail;
+mod token;
+mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -119,8 +125,22 @@ enum Command {
         #[arg(long)]
         erase: bool,
     },
+    /// List the users of a tenant from Microsoft Graph, all pages, with our application's own identity
+    Users(users::Options),
+    /// Send a message through Microsoft Graph on behalf of a mailbox, with our application's own identity
+    SendMail(send_mail::Options),
+    /// Query Log Analytics with our application's own identity
+    Logs {
+        #[command(subcommand)]
+        task: logs::Task,
+    },
+    /// Publish custom metrics of Azure Monitor with our application's own identity
+    Metrics {
+        #[command(subcommand)]
+        task: Box<metrics::Task>,
+    },
     /// Check the set-up from end to end and say what to mend
-    Doctor,
+    Doctor(token::Options),
     /// Make the partner's app registration, and check it later
     Register(register::Options),
     /// Build target/package: what `func start` and `func azure functionapp publish` take
@@ -163,7 +183,17 @@ async fn main() -> ExitCode {
         Command::Report(options) => report::run(&common, options).await,
         Command::Receipt { tenant } => ask::receipt(&common, tenant).await,
         Command::Offboard { tenant, erase } => ask::offboard(&common, tenant, erase).await,
-        Command::Doctor => doctor::run(&common).await,
+        Command::Users(options) => users::run(&common, options).await,
+        Command::SendMail(options) => send_mail::run(&common, options).await,
+        Command::Logs { task } => logs::run(&common, task).await,
+        Command::Metrics { task } => metrics::run(&common, *task).await,
+        Command::Doctor(options) => match options.token {
+            Some(which) => token::run(&common, options, which).await,
+            None if options.has_parameters() => {
+                Err(output::WrongInput("--parameters goes with --token SERVICE".to_owned()).into())
+            }
+            None => doctor::run(&common).await,
+        },
         Command::Package { out, handler } => run::package(&common, &out, handler.as_deref()),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => demo::sandbox(options).await,

@@ -156,10 +156,11 @@ fn see(
     }
     // What the event no longer names is over for this subscription.
     for ((whose, service, region), cell) in cells.iter_mut() {
-        if *whose == subscription && !listed.contains_key(&(service.clone(), region.clone())) {
-            if let Some(open) = cell.open.take() {
-                cell.closed.push(Closed { open, to: at.max(open.from), seen_at: at });
-            }
+        if *whose == subscription
+            && !listed.contains_key(&(service.clone(), region.clone()))
+            && let Some(open) = cell.open.take()
+        {
+            cell.closed.push(Closed { open, to: at.max(open.from), seen_at: at });
         }
     }
     endless
