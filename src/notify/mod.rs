@@ -14,6 +14,7 @@ mod ledger;
 pub mod log;
 pub(crate) mod matching;
 pub mod outbox;
+mod parcel;
 pub mod plan;
 pub mod remind;
 pub mod render;
