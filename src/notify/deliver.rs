@@ -296,6 +296,11 @@ impl Sender<'_> {
             }
             let now = app.clock.now();
             for notice in &mut notices {
+                // What failed before its destination came back begins anew.
+                if notice.delivery.last_attempt_at < self.known.recovered_at && self.known.recovered_at.is_some() {
+                    notice.delivery.attempts = 0;
+                    notice.delivery.first_attempt_at = None;
+                }
                 notice.delivery.attempts += 1;
                 notice.delivery.first_attempt_at.get_or_insert(now);
                 notice.delivery.last_attempt_at = Some(now);
