@@ -9,7 +9,9 @@ pub mod api;
 pub mod app;
 pub mod azure;
 pub mod consent;
+pub mod daemon;
 pub mod functions;
+pub mod history;
 pub mod hosts;
 pub mod life;
 pub mod limits;
@@ -21,6 +23,8 @@ pub mod pages;
 pub mod poll;
 pub mod query;
 pub mod register;
+#[cfg(feature = "sandbox")]
+pub mod rehearsal;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod settings;

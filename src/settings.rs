@@ -1,6 +1,10 @@
 //! Settings: every variable, read and checked once. Every fault is reported at once, never only the first.
 
+mod application;
 mod credential;
+mod monitor;
+mod notify;
+mod otlp;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -12,10 +16,13 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
+pub use self::application::{Application, Place};
 pub use self::credential::{Credential, Expiry};
+pub use self::notify::{NotifySecrets, Reach, SECRET_PREFIX};
+pub use self::otlp::{Otlp, TraceSampler};
 use self::read::Reader;
 pub use self::unregistered::Unregistered;
-use crate::azure::Cloud;
+use crate::azure::{Cloud, MetricTarget};
 use crate::model::{ClientId, TenantId};
 
 /// Which door the program was started through: what must be set differs.
@@ -48,6 +55,8 @@ pub struct Settings {
     pub requests_in_flight: usize,
     /// NCRONTAB (`POLL_SCHEDULE`).
     pub poll_schedule: String,
+    /// Who outside is called while the timer works (`DEAD_MAN_URL`).
+    pub dead_man_url: Option<SecretString>,
     /// Keys for the partner API on hosts without function keys (`PARTNER_API_KEYS`).
     pub api_keys: Vec<ApiKey>,
     /// Who may onboard (`ONBOARDING`).
@@ -62,6 +71,13 @@ pub struct Settings {
     pub caller: Caller,
     /// What AWS gives us; only through the Lambda door.
     pub aws: Option<Aws>,
+    /// Which addresses notices may be sent to (`PRIVATE_DESTINATIONS`).
+    pub reach: Reach,
+    /// The secrets of destinations (`NOTIFY_*`).
+    pub notify_secrets: NotifySecrets,
+    /// The partner's own resource that customers' health is published for as metrics (`HEALTH_METRICS_RESOURCE_ID`,
+    /// `HEALTH_METRICS_REGION`).
+    pub health_metrics: Option<MetricTarget>,
 }
 
 /// What the Lambda door needs of AWS. Lambda itself sets the region and the credentials of the function's role.
@@ -77,6 +93,8 @@ pub struct Aws {
     pub session_token: Option<SecretString>,
     /// The SQS queue of customers to poll (`HEALTH_POLL_QUEUE_URL`).
     pub health_poll_queue: Url,
+    /// The SQS queue of notices to tell (`HEALTH_NOTICES_QUEUE_URL`).
+    pub health_notices_queue: Url,
 }
 
 /// Our application registration (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`) and its credential.
@@ -244,6 +262,11 @@ pub const NAMES: &[(&str, &str)] = &[
     ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com"),
     ("AZURE_RESOURCE_MANAGER_URL", "https://management.azure.com"),
     ("MICROSOFT_GRAPH_URL", "https://graph.microsoft.com"),
+    ("AZURE_LOG_ANALYTICS_URL", "https://api.loganalytics.azure.com"),
+    ("AZURE_MONITOR_METRICS_URL", "https://{region}.monitoring.azure.com"),
+    ("AZURE_MONITOR_METRICS_AUDIENCE", ""),
+    ("HEALTH_METRICS_RESOURCE_ID", ""),
+    ("HEALTH_METRICS_REGION", ""),
     ("PUBLIC_BASE_URL", "http://localhost:7071"),
     ("PARTNER_NAME", "Contoso Managed Services"),
     ("PARTNER_LOGO", ""),
@@ -255,13 +278,22 @@ pub const NAMES: &[(&str, &str)] = &[
     ("SESSION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
     ("AZURE_REQUESTS_IN_FLIGHT", "64"),
     ("POLL_SCHEDULE", "0 * * * * *"),
+    ("DEAD_MAN_URL", ""),
     ("PARTNER_API_KEYS", ""),
     ("ONBOARDING", "invite"),
     ("RATE_LIMITS", "client=60,total=1200,clientLookups=10,totalLookups=120"),
     ("CLIENT_ADDRESS_HEADER", ""),
     ("HEALTH_POLL_QUEUE_URL", ""),
+    ("HEALTH_NOTICES_QUEUE_URL", ""),
+    ("PRIVATE_DESTINATIONS", ""),
     ("LOG_FORMAT", "json"),
     ("RUST_LOG", "info"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+    ("OTEL_EXPORTER_OTLP_HEADERS", ""),
+    ("OTEL_SERVICE_NAME", ""),
+    ("OTEL_RESOURCE_ATTRIBUTES", ""),
+    ("OTEL_TRACES_SAMPLER", ""),
+    ("OTEL_TRACES_SAMPLER_ARG", ""),
 ];
 
 impl Settings {
@@ -271,7 +303,7 @@ impl Settings {
     /// [`Faults`], all of them.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env(door: Door) -> Result<Self, Faults> {
-        Self::from_lookup(door, |name| std::env::var(name).ok())
+        Ok(Self::from_lookup(door, |name| std::env::var(name).ok())?.with_secrets(environment()))
     }
 
     /// Reads the process's environment, and below it the `Values` of a `local.settings.json`, if there is one: what the
@@ -282,7 +314,8 @@ impl Settings {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn load(door: Door, local_settings: &std::path::Path) -> Result<Self, Faults> {
         let values = local_values(local_settings)?;
-        Self::from_lookup(door, |name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))
+        let settings = Self::from_lookup(door, |name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))?;
+        Ok(settings.with_secrets(environment().chain(values)))
     }
 
     /// Reads settings from any source of names and values. An empty value counts as not set.
@@ -299,12 +332,15 @@ impl Settings {
         reader.refuse_example_key(&session_keys, public_base_url.as_ref());
         let requests_in_flight = reader.requests_in_flight();
         let poll_schedule = reader.poll_schedule();
+        let dead_man_url = reader.dead_man_url();
         let api_keys = reader.api_keys(door);
         let onboarding = reader.onboarding();
         let partner_name = reader.text("PARTNER_NAME").unwrap_or_else(|| "Your Azure partner".to_owned());
         let partner_logo = reader.partner_logo();
         let rate_limits = reader.rate_limits();
         let caller = reader.caller(door);
+        let reach = reader.reach(door);
+        let health_metrics = reader.health_metrics();
         let aws = if door == Door::Lambda { reader.aws() } else { None };
         match (identity, cloud, public_base_url, store, onboarding) {
             (Some(identity), Some(cloud), Some(public_base_url), Some(store), Some(onboarding))
@@ -319,6 +355,7 @@ impl Settings {
                     session_keys,
                     requests_in_flight,
                     poll_schedule,
+                    dead_man_url,
                     api_keys,
                     onboarding,
                     partner_name,
@@ -326,6 +363,9 @@ impl Settings {
                     rate_limits,
                     caller,
                     aws,
+                    reach,
+                    notify_secrets: NotifySecrets::default(),
+                    health_metrics,
                 })
             }
             _ => Err(Faults(reader.faults)),
@@ -353,6 +393,11 @@ impl Settings {
     }
 }
 
+/// The names and values of the environment that are text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// Where Entra sends browsers back to: after a sign-in, and after an admin consent.
 const CALLBACK: &str = "/api/consent/callback";
 const ADMIN_CALLBACK: &str = "/api/consent/admin-callback";
@@ -361,26 +406,45 @@ fn public_url(base: &Url, path: &str) -> String {
     format!("{}{path}", base.as_str().trim_end_matches('/'))
 }
 
-/// How to log (`LOG_FORMAT`, `RUST_LOG`): read on its own, so that faults of the settings are logged too.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How to log (`LOG_FORMAT`, `RUST_LOG`) and where traces go: read on its own, so that faults of the settings are logged too.
+#[derive(Debug, Clone, Default)]
 pub struct LogSettings {
     /// JSON or not; None leaves it to whether stdout is a terminal.
     pub json: Option<bool>,
     /// What to log, such as `info` or `health_monitor=debug`.
     pub filter: Option<String>,
+    /// Where traces go. None: nowhere.
+    pub otlp: Option<Otlp>,
 }
 
 impl LogSettings {
-    /// Reads the process's environment. What is not understood counts as not set.
+    /// Reads the process's environment. A `LOG_FORMAT` that is not understood counts as not set.
+    ///
+    /// # Errors
+    /// [`Faults`] of the OTEL_ settings.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    pub fn from_env() -> Self {
-        let text = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    pub fn from_env() -> Result<Self, Faults> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// The same, and below the environment the `Values` of a `local.settings.json`.
+    ///
+    /// # Errors
+    /// [`Faults`] of the OTEL_ settings.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn load(local_settings: &std::path::Path) -> Result<Self, Faults> {
+        let values = local_values(local_settings)?;
+        Self::from_lookup(|name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))
+    }
+
+    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Faults> {
+        let text = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let json = match text("LOG_FORMAT").as_deref() {
             Some("json") => Some(true),
             Some("pretty") => Some(false),
             _ => None,
         };
-        Self { json, filter: text("RUST_LOG") }
+        Ok(Self { json, filter: text("RUST_LOG"), otlp: Otlp::from_lookup(&lookup)? })
     }
 }
 

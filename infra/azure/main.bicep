@@ -49,6 +49,9 @@ param onboarding string = 'invite'
 @description('The cloud of the customers.')
 param cloud string = 'AzurePublic'
 
+@description('The object id of the application\'s service principal here (az ad sp show --id <application id> --query id). Not empty: customers\' health is published as metrics of the Application Insights resource.')
+param metricsPrincipalId string = ''
+
 var unique = uniqueString(resourceGroup().id)
 var appName = '${prefix}-${unique}'
 var storageName = take('${prefix}${unique}', 24)
@@ -59,8 +62,9 @@ var deployContainer = 'app-package'
 // Built-in roles: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 var storageRoles = [
   'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // Storage Blob Data Owner: documents, timer leases, the package
-  '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor: health-poll
+  '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor: health-poll, health-notices
 ]
+var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb' // Monitoring Metrics Publisher
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6' // Key Vault Secrets User
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
@@ -97,6 +101,8 @@ resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
 
     resource poll 'queues' = { name: 'health-poll' }
     resource poison 'queues' = { name: 'health-poll-poison' }
+    resource notices 'queues' = { name: 'health-notices' }
+    resource noticesPoison 'queues' = { name: 'health-notices-poison' }
   }
 }
 
@@ -156,6 +162,17 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   properties: { Application_Type: 'web', WorkspaceResourceId: logs.id }
 }
 
+// The metrics are published with the application's own identity, not with the app's.
+resource metricsAccess 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(metricsPrincipalId)) {
+  name: guid(insights.id, metricsPrincipalId, metricsPublisher)
+  scope: insights
+  properties: {
+    principalId: metricsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', metricsPublisher)
+  }
+}
+
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   name: appName
   location: location
@@ -207,6 +224,8 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'PARTNER_NAME', value: partnerName }
         { name: 'POLL_SCHEDULE', value: pollSchedule }
         { name: 'ONBOARDING', value: onboarding }
+        { name: 'HEALTH_METRICS_RESOURCE_ID', value: empty(metricsPrincipalId) ? '' : insights.id }
+        { name: 'HEALTH_METRICS_REGION', value: empty(metricsPrincipalId) ? '' : toLower(replace(location, ' ', '')) }
         { name: 'LOG_FORMAT', value: 'json' }
         { name: 'RUST_LOG', value: 'info' }
       ]

@@ -1,9 +1,12 @@
 //! The public HTTP routes under `/api/v1` and `/api/probe`, the same on every host.
 
+mod history;
 mod manage;
+mod notices;
 mod parameters;
 mod probe;
 pub mod problem;
+mod telling;
 mod v1;
 
 use std::sync::Arc;

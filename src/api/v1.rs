@@ -12,9 +12,11 @@ use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_M
 use warp::http::{HeaderValue, Method, StatusCode};
 use warp::reply::Response;
 
+use super::history;
 use super::manage::{self, Changed};
 use super::parameters::Parameters;
 use super::problem::Problem;
+use super::{notices, telling};
 use crate::app::App;
 use crate::consent::invite;
 use crate::model::{InvalidId, sha256_hex};
@@ -55,8 +57,8 @@ async fn serve<B: Buf, E>(app: &Arc<App>, call: &Call<'_>, body: impl Stream<Ite
     let headers = call.headers;
     let request_id = request_id(app, headers);
     let answer = match manage::is_change(call.method) {
-        true => change(app, call, body).await.map(changed),
-        false => route(app, call.path, call.method, call.query).await.map(|body| reply(&body, headers)),
+        true => change(app, call, body).await.map(|done| changed(done, call.method)),
+        false => answered(app, call).await,
     };
     let mut response = match answer {
         Ok(response) => response,
@@ -74,6 +76,30 @@ async fn serve<B: Buf, E>(app: &Arc<App>, call: &Call<'_>, body: impl Stream<Ite
     if let Some(id) = headers.get("x-ms-client-request-id").filter(|id| id.len() <= 128) {
         headers_out.insert("x-ms-client-request-id", id.clone());
     }
+    response
+}
+
+/// The routes that answer: in another form than JSON where they have one, else JSON.
+async fn answered(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Problem> {
+    let segments: Vec<&str> = call.path.trim_end_matches('/').split('/').collect();
+    if segments.as_slice() == ["metrics"] {
+        read(call.method, call.query, &[])?;
+        return Ok(text(query::metrics::metrics(app).await?, query::metrics::CONTENT_TYPE));
+    }
+    if let ["customers", tenant, "report"] = segments.as_slice() {
+        let parameters = read(call.method, call.query, &history::REPORT)?;
+        return Ok(match history::report(app, id("tenantId", tenant)?, &parameters, call.headers).await? {
+            history::Reported::Json(report) => reply(&report, call.headers),
+            history::Reported::Csv(response) => response,
+        });
+    }
+    route(app, call.path, call.method, call.query).await.map(|body| reply(&body, call.headers))
+}
+
+fn text(body: String, kind: &'static str) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -102,6 +128,55 @@ async fn change<B: Buf, E>(
         (&Method::DELETE, ["customers", tenant]) => {
             let erase = none(&["erase"])?.flag("erase")?;
             manage::offboard(app, id("tenantId", tenant)?, erase).await
+        }
+        (&Method::PUT, ["routes"]) => {
+            none(&[])?;
+            let body = json_body(call, body).await?;
+            let etag_of = |document: &Value| etag(&serde_json::to_vec(document).unwrap_or_default());
+            telling::set_routes(app, call.headers, &body, etag_of).await
+        }
+        (&Method::POST, ["notices", "replay"]) => {
+            none(&[])?;
+            notices::replay_all(app, &json_body(call, body).await?).await
+        }
+        (&Method::POST, ["notices", notice, "replay"]) => {
+            none(&[])?;
+            notices::replay(app, id("noticeId", notice)?).await
+        }
+        (method, ["notices", "replay"] | ["notices", _, "replay"]) => Err(Problem::method_not_allowed(method, "POST")),
+        (&Method::POST, ["routes", "dry-run"]) => {
+            none(&[])?;
+            telling::dry_run(app, &json_body(call, body).await?).await
+        }
+        (&Method::POST, ["routes", route, "test"]) => {
+            none(&[])?;
+            // Read for its type alone: no form on somebody else's page can ask for a message.
+            json_body(call, body).await?;
+            telling::test(app, route).await
+        }
+        (&Method::POST, ["incidents", tracking_id, said @ ("acknowledge" | "snooze" | "notes")]) => {
+            none(&[])?;
+            let (tracking_id, body) = (id("trackingId", tracking_id)?, json_body(call, body).await?);
+            match *said {
+                "acknowledge" => telling::acknowledge(app, &tracking_id, &body).await,
+                "snooze" => telling::snooze(app, &tracking_id, &body).await,
+                _ => telling::note(app, &tracking_id, &body).await,
+            }
+        }
+        (&Method::DELETE, ["incidents", tracking_id, "acknowledge"]) => {
+            none(&[])?;
+            telling::unacknowledge(app, &id("trackingId", tracking_id)?).await
+        }
+        (&Method::DELETE, ["incidents", tracking_id, "snooze"]) => {
+            none(&[])?;
+            telling::unsnooze(app, &id("trackingId", tracking_id)?).await
+        }
+        (method, ["routes"]) => Err(Problem::method_not_allowed(method, "GET, PUT")),
+        (method, ["incidents", _, "acknowledge" | "snooze"]) => {
+            Err(Problem::method_not_allowed(method, "POST, DELETE"))
+        }
+        (method, ["routes", "dry-run"] | ["routes", _, "test"] | ["incidents", _, "notes"]) => {
+            Err(Problem::method_not_allowed(method, "POST"))
         }
         (method, ["invites"]) => Err(Problem::method_not_allowed(method, "GET, POST")),
         (method, ["invites", _]) => Err(Problem::method_not_allowed(method, "DELETE")),
@@ -145,11 +220,14 @@ async fn json_body<B: Buf, E>(call: &Call<'_>, body: impl Stream<Item = Result<B
     Ok(bytes)
 }
 
-fn changed(changed: Changed) -> Response {
-    let mut response = match &changed.body {
-        Some(body) => Response::new(serde_json::to_vec(body).unwrap_or_default().into()),
-        None => Response::default(),
-    };
+fn changed(changed: Changed, method: &Method) -> Response {
+    let bytes = changed.body.as_ref().map(|body| serde_json::to_vec(body).unwrap_or_default());
+    // What was put whole is what a GET gives next: the same ETag serves the next change.
+    let etag = bytes.as_deref().filter(|_| method == Method::PUT).map(etag);
+    let mut response = bytes.map_or_else(Response::default, |bytes| Response::new(bytes.into()));
+    if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
+        response.headers_mut().insert(ETAG, etag);
+    }
     *response.status_mut() = changed.status;
     if changed.body.is_some() {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -174,6 +252,10 @@ async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Resu
             read(method, query, &[])?;
             body(&query::receipt(app, id("tenantId", tenant)?).await?)
         }
+        ["routes"] => {
+            read(method, query, &[])?;
+            telling::routes(app).await?
+        }
         ["invites"] => {
             read(method, query, &[])?;
             json!({ "value": invite::list(app).await? })
@@ -194,11 +276,26 @@ async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Resu
             let answer = query::events(app, id("tenantId", tenant)?, &filter, &parameters.page()?).await?;
             listing(app, &format!("/api/v1/{path}"), &parameters, answer)
         }
+        ["customers", tenant, "timeline"] => {
+            let parameters = read(method, query, &history::TIMELINE)?;
+            let answer = history::timeline(app, id("tenantId", tenant)?, &parameters).await?;
+            listing(app, &format!("/api/v1/{path}"), &parameters, answer)
+        }
+        // Answered before it comes here; other methods are told what it takes.
+        ["customers", _, "report"] | ["metrics"] if method != Method::GET => {
+            return Err(Problem::method_not_allowed(method, "GET"));
+        }
+        ["changes"] => history::changes(app, &read(method, query, &history::CHANGES)?).await?,
         ["incidents"] => {
             let parameters = read(method, query, &["top", "cursor", "status", "eventType"])?;
             let answer = query::incidents(app, &filter(&parameters), &parameters.page()?).await?;
             listing(app, "/api/v1/incidents", &parameters, answer)
         }
+        ["emerging-issues"] => {
+            read(method, query, &[])?;
+            body(&query::emerging(app).await?)
+        }
+        ["notices"] => notices::list(app, &read(method, query, &["top", "cursor", "state"])?).await?,
         ["incidents", tracking_id] => {
             read(method, query, &[])?;
             body(&query::incident(app, &id("trackingId", tracking_id)?).await?)
@@ -241,10 +338,15 @@ fn listing<T: Serialize>(app: &App, path: &str, parameters: &Parameters, answer:
     listing
 }
 
+/// The strong ETag of a body.
+fn etag(body: &[u8]) -> String {
+    format!("\"{}\"", &sha256_hex(body)[..32])
+}
+
 /// The answer with a strong ETag, or 304 when the caller has it already.
 fn reply(body: &Value, headers: &HeaderMap) -> Response {
     let bytes = serde_json::to_vec(body).unwrap_or_default();
-    let etag = format!("\"{}\"", &sha256_hex(&bytes)[..32]);
+    let etag = etag(&bytes);
     let has_it =
         headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
             list.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == etag)

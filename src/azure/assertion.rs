@@ -68,6 +68,9 @@ impl Client {
             Credential::Certificate(certificate) => certificate
                 .assertion(self.identity.client_id, token_endpoint, self.request_id(), self.clock.now())
                 .into(),
+            Credential::NamedKey(key) => {
+                key.assertion(self.identity.client_id, token_endpoint, self.request_id(), self.clock.now()).into()
+            }
             Credential::ManagedIdentity { client_id, endpoint, header } => {
                 self.identity_token(client_id, endpoint, header).await?
             }

@@ -69,6 +69,12 @@ pub enum CertificateFault {
     /// The key belongs to another certificate.
     #[error("a private key that belongs to another certificate")]
     Mismatch,
+    /// What should be a thumbprint is none.
+    #[error("a thumbprint that is neither 40 nor 64 hex digits")]
+    Thumbprint,
+    /// The certificate in the file has another thumbprint.
+    #[error("a certificate with another thumbprint")]
+    OtherThumbprint,
 }
 
 impl fmt::Debug for Certificate {
@@ -181,6 +187,26 @@ impl Certificate {
                 "alg": "RS256", "typ": "JWT", "x5t": URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &self.der)),
             }),
         };
+        Signer { key: &self.key, algorithm: self.algorithm }.assertion(&header, client_id, token_endpoint, id, now)
+    }
+}
+
+/// Signs assertions.
+pub(super) struct Signer<'a> {
+    pub key: &'a rsa::KeyPair,
+    pub algorithm: SigningAlgorithm,
+}
+
+impl Signer<'_> {
+    /// A client assertion for one token endpoint, under this header.
+    pub(super) fn assertion(
+        &self,
+        header: &Value,
+        client_id: ClientId,
+        token_endpoint: &str,
+        id: Uuid,
+        now: Timestamp,
+    ) -> String {
         let claims = json!({
             "aud": token_endpoint,
             "iss": client_id,
@@ -191,7 +217,7 @@ impl Certificate {
             "exp": (now + LIFE).timestamp(),
         });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let message = format!("{}.{}", part(&header), part(&claims));
+        let message = format!("{}.{}", part(header), part(&claims));
         let padding: &'static dyn RsaEncoding = match self.algorithm {
             SigningAlgorithm::Ps256 => &RSA_PSS_SHA256,
             SigningAlgorithm::Rs256 => &RSA_PKCS1_SHA256,
@@ -214,9 +240,9 @@ fn is_pem(bytes: &[u8]) -> bool {
 }
 
 /// Keys and certificates, DER.
-type Parts = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+pub(super) type Parts = (Vec<Vec<u8>>, Vec<Vec<u8>>);
 
-fn pem_parts(bytes: &[u8]) -> Result<Parts, CertificateFault> {
+pub(super) fn pem_parts(bytes: &[u8]) -> Result<Parts, CertificateFault> {
     let (mut keys, mut certificates) = (Vec::new(), Vec::new());
     for block in Pem::iter_from_buffer(bytes) {
         let block = block.map_err(|_| CertificateFault::Unreadable)?;
@@ -242,7 +268,7 @@ fn pkcs12_parts(bytes: &[u8], password: &str) -> Result<Parts, CertificateFault>
 }
 
 /// An RSA key from PKCS #8 or PKCS #1, if it is one that Entra takes.
-fn rsa_key(der: &[u8]) -> Option<rsa::KeyPair> {
+pub(super) fn rsa_key(der: &[u8]) -> Option<rsa::KeyPair> {
     let key = rsa::KeyPair::from_pkcs8(der).or_else(|_| rsa::KeyPair::from_der(der)).ok()?;
     (key.public_modulus_len() >= LEAST_KEY).then_some(key)
 }

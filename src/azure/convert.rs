@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
+use chrono::Timelike as _;
 #[cfg(test)]
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use super::wire::fast;
 use super::wire::health::{AvailabilityProperties, EventProperties, Impact, ImpactedRegion, Row};
 use crate::model::{
     AvailabilityState, EventContent, EventStatus, EventType, EventUpdate, RegionImpact, ResourceId, ResourceState,
-    ServiceImpact, SubscriptionId, TextHash, TrackingId, unite_impact,
+    ServiceImpact, SubscriptionId, TextHash, Timestamp, TrackingId, unite_impact,
 };
 
 /// The longest text that is kept of one field, in bytes; observed texts are below 20 KB.
@@ -61,6 +62,7 @@ pub(crate) fn event_of(
     let description = properties.description.or(properties.article.article_content).and_then(&mut keep);
     let mut tags: BTreeSet<String> = properties.event_tags.into_iter().collect();
     let mut updates = BTreeSet::new();
+    let mut newest: (Option<Timestamp>, BTreeSet<String>) = Default::default();
     let mut impact = Vec::new();
     for service in properties.impact {
         let Impact { impacted_service, impacted_service_guid, impacted_regions } = service;
@@ -68,11 +70,18 @@ pub(crate) fn event_of(
         for region in impacted_regions {
             let ImpactedRegion { impacted_region, status, updates: published } = region;
             for update in published {
-                // Only the newest publication's tags speak for the event; the event repeats them where it has tags.
+                let at = update.update_date_time;
                 if let Some(text) = update.summary.and_then(&mut keep) {
-                    updates.insert(EventUpdate { at: update.update_date_time, text });
+                    updates.insert(EventUpdate { at, text });
                 }
-                tags.extend(update.event_tags.into_iter().filter(|tag| tag.contains("PIR")));
+                // Only the newest publication's tags speak for the event; a review stays published.
+                tags.extend(update.event_tags.iter().filter(|tag| tag.contains("PIR")).cloned());
+                if at > newest.0 {
+                    newest = (at, BTreeSet::new());
+                }
+                if at == newest.0 {
+                    newest.1.extend(update.event_tags);
+                }
             }
             if let Some(region) = impacted_region {
                 regions.push(RegionImpact { region: line(&region), status: status.map(EventStatus::from) });
@@ -82,6 +91,7 @@ pub(crate) fn event_of(
             impact.push(ServiceImpact { service: line(service), service_guid: impacted_service_guid, regions });
         }
     }
+    tags.extend(newest.1);
     let content = EventContent {
         event_type: properties.event_type.map_or_else(|| EventType::Other("Unknown".to_owned()), EventType::from),
         event_sub_type: properties.event_sub_type,
@@ -98,8 +108,11 @@ pub(crate) fn event_of(
         updates: updates.into_iter().rev().collect(),
         tags,
         high_impact: properties.is_hir,
+        stage: None,
     };
-    let event = ObservedEvent { content, last_update: properties.last_update_time, index_only };
+    // One publication has one stamp, which REST and Resource Graph give with different fractions of a second.
+    let last_update = properties.last_update_time.and_then(|at| at.with_nanosecond(0));
+    let event = ObservedEvent { content, last_update, index_only };
     Some(EventRow { subscription, tracking_id, event })
 }
 

@@ -97,6 +97,57 @@ fn the_observed_events_are_read_row_by_row() {
 }
 
 #[test]
+fn official_emerging_issues_are_read_in_full() {
+    let Some(folder) = examples("resource-health") else { return };
+    for (name, file) in files(&folder, &["EmergingIssues_"]) {
+        for row in rows(body(&file)) {
+            let read = super::emerging::read(row, chrono::DateTime::UNIX_EPOCH).unwrap();
+            assert_eq!((read.issues.len(), read.banners.len()), (2, 2), "{name}");
+            assert!(read.refreshed_at.is_some());
+            let issue = &read.issues[&"4KHK-LS8".parse().unwrap()];
+            assert_eq!(issue.severity.as_str(), "Error");
+            assert_eq!(issue.impact[0].regions[0].region, "West Europe");
+            assert!(read.issues.values().all(|issue| issue.start.is_some() && issue.last_update.is_some()));
+            let texts = read.banners.iter().filter_map(|banner| banner.message.as_deref());
+            assert!(texts.clone().count() == 2 && texts.clone().all(|text| !text.contains("style")));
+        }
+    }
+}
+
+#[test]
+fn official_impacted_resources_are_read_and_identities_are_not() {
+    let Some(folder) = examples("resource-health") else { return };
+    for (name, named) in [("ImpactedResources_ListBySubscription", 2), ("SecurityAdvisoryImpactedResources_ListBy", 0)]
+    {
+        for (name, file) in files(&folder, &[name]) {
+            let found: Vec<_> = rows(body(&file)).into_iter().filter_map(super::impacted::resource).collect();
+            assert_eq!(found.len(), named, "{name}");
+            assert!(found.iter().all(|one| one.resource_type.as_deref() == Some("microsoft.compute/virtualmachines")));
+        }
+    }
+}
+
+#[test]
+fn official_rows_of_the_activity_log_are_read() {
+    let Some(folder) = examples("activity-log") else { return };
+    let id = "00000000-0000-4000-8000-000000000001";
+    for (name, file) in files(&folder, &["ServiceHealth_event", "ResourceHealth_event"]) {
+        let text = file.to_string().replace("<subscription ID>", id).replace("<resource group>", "g");
+        let row = serde_json::from_str(&text.replace("<resource name>", "n")).unwrap();
+        let read = super::activity_log::read(vec![row], id.parse().unwrap(), &mut BTreeMap::new());
+        assert_eq!(read.events.len() + read.changes.len(), 1, "{name}");
+        for event in read.events.values() {
+            assert_eq!(event.content.event_type, EventType::ServiceIssue);
+            assert_eq!(event.content.impact[0].regions[0].region, "UK South");
+            assert!(event.content.is_active() && event.content.impact_start.is_some());
+        }
+        for (_, state) in &read.changes {
+            assert_eq!(state.state, AvailabilityState::Unavailable);
+        }
+    }
+}
+
+#[test]
 fn every_official_availability_status_is_read() {
     let Some(folder) = examples("resource-health") else { return };
     for (name, file) in files(&folder, &["AvailabilityStatuses_", "AvailabilityStatus_"]) {

@@ -6,11 +6,13 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
+use tracing::Instrument as _;
 use url::Url;
 use uuid::Uuid;
 
 use super::wire::split::Splitter;
-use super::{AccessToken, Client, Error, Refusal, backoff};
+use super::{AccessToken, Client, Error, Refusal, backoff, call_span};
+use crate::telemetry::trace;
 
 /// The largest answer we read; Resource Graph promises to stay below 16 MiB.
 const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
@@ -76,6 +78,8 @@ impl Client {
         let mut page = page_of(self.arm_url(Method::GET, &first, token, None, None).await?.body)?;
         let mut listing = Listing { rows: std::mem::take(&mut page.0), broken_off: None };
         while let Some(next) = page.1.take() {
+            // It is read whatever is left: half a listing helps nobody.
+            self.spend(1);
             let result = match next_page_allowed(&self.cloud.resource_manager, &next, &seen, pages) {
                 Ok(()) => {
                     self.arm_url(Method::GET, &next, token, None, None).await.and_then(|answer| page_of(answer.body))
@@ -113,7 +117,8 @@ impl Client {
                 Some(rows) => Some(&mut **rows),
                 None => None,
             };
-            let failure = match self.arm_once(&method, url, token, body, sink).await {
+            let span = call_span::of_manager(&method, url, attempt);
+            let failure = match self.arm_once(&method, url, token, body, sink).instrument(span).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -145,11 +150,14 @@ impl Client {
         let turn = self.turn(url).await?;
         // Held until the answer is read, and not while waiting between tries.
         let _in_flight = self.in_flight.acquire().await.expect("nobody closes it");
+        let client_request_id = self.request_id().to_string();
+        call_span::sent(&client_request_id);
         let mut request = self
             .http
             .request(method.clone(), url)
             .bearer_auth(token.secret.expose_secret())
-            .header("x-ms-client-request-id", self.request_id().to_string());
+            .header("x-ms-client-request-id", client_request_id)
+            .headers(trace::headers());
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -158,6 +166,7 @@ impl Client {
         }
         let response = request.send().await.map_err(|error| {
             self.heard(&turn, 0, &HeaderMap::new());
+            call_span::lost(&error);
             transport(error)
         })?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -166,12 +175,7 @@ impl Client {
             Some(rows) if status.is_success() => read_rows(response, rows).await?,
             _ => read_capped(response).await?,
         };
-        tracing::debug!(
-            http.method = %method,
-            http.status = status.as_u16(),
-            azure.request_id = header(&headers, "x-ms-request-id").unwrap_or_default(),
-            "asked Resource Manager"
-        );
+        call_span::answered(status, &headers);
         answer_of(status, headers, &bytes)
     }
 
@@ -219,11 +223,16 @@ pub(crate) fn transport(error: reqwest::Error) -> Error {
 }
 
 /// Reads a body up to the cap.
-pub(crate) async fn read_capped(mut response: reqwest::Response) -> Result<Vec<u8>, Error> {
+pub(crate) async fn read_capped(response: reqwest::Response) -> Result<Vec<u8>, Error> {
+    read_capped_at(response, MAX_BODY_BYTES).await
+}
+
+/// Reads a body up to a cap of the caller's.
+pub(super) async fn read_capped_at(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if bytes.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(Error::Unreadable { what: "an answer of at most 32 MiB".to_owned() });
+        if bytes.len() + chunk.len() > most {
+            return Err(Error::Unreadable { what: format!("an answer of at most {} MiB", most >> 20) });
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -293,10 +302,16 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> 
         _ => &body,
     };
     let text = |value: &Value, name: &str| any_case(value, name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let detail_codes = any_case(error, "details")
+    let mut detail_codes: Vec<String> = any_case(error, "details")
         .and_then(Value::as_array)
         .map(|details| details.iter().map(|detail| text(detail, "code")).filter(|code| !code.is_empty()).collect())
         .unwrap_or_default();
+    // Graph and Log Analytics nest the more precise code.
+    let mut inner = any_case(error, "innererror");
+    while let Some(one) = inner.filter(|_| detail_codes.len() < 20) {
+        detail_codes.extend(Some(text(one, "code")).filter(|code| !code.is_empty()));
+        inner = any_case(one, "innererror");
+    }
     Refusal {
         status: status.as_u16(),
         code: text(error, "code").chars().take(100).collect(),

@@ -1,12 +1,12 @@
-//! Our application's tokens by tenant, in memory only: one request per tenant in flight, renewed before they end, refusals
-//! remembered, Entra left alone as long as it asked ("Identity, consent and onboarding contract", 4.5).
+//! Our application's tokens by tenant and service, in memory only: one request each in flight, renewed before they end,
+//! refusals remembered, Entra left alone as long as it asked ("Identity, consent and onboarding contract", 4.5).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::token::{Granted, rest_after};
-use super::{AccessToken, Client, EntraRefusal, Error};
+use super::{AccessToken, Client, EntraRefusal, Error, Service};
 use crate::model::{TenantId, Timestamp};
 
 /// A token with less life than this is not handed out, even when Entra cannot be reached for a new one.
@@ -28,16 +28,19 @@ const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
 /// More tenants than a partner has; beyond it, tokens that nobody uses are forgotten.
 const MOST_TENANTS: usize = 20_000;
 
-/// Our application's tokens by tenant. Cloud, application, credential and scope are the same for all of them.
+/// Where a token is from, and what it is for.
+type For = (TenantId, Service);
+
+/// Our application's tokens by tenant and service. Cloud, application and credential are the same for all of them.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    slots: Mutex<HashMap<TenantId, Arc<Slot>>>,
+    slots: Mutex<HashMap<For, Arc<Slot>>>,
     /// A refusal of our credential itself: it stands for every tenant.
     credential: Mutex<Option<Refused>>,
     most: usize,
 }
 
-/// What is known of one tenant.
+/// What is known of one tenant and service.
 #[derive(Debug, Default)]
 struct Slot {
     known: Mutex<Known>,
@@ -69,15 +72,15 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Cache {
-    fn slot(&self, tenant: TenantId, now: Timestamp) -> Arc<Slot> {
+    fn slot(&self, key: For, now: Timestamp) -> Arc<Slot> {
         let mut slots = held(&self.slots);
-        if slots.len() >= self.most && !slots.contains_key(&tenant) {
+        if slots.len() >= self.most && !slots.contains_key(&key) {
             slots.retain(|_, slot| Arc::strong_count(slot) > 1 || held(&slot.known).fresh(now).is_some());
             if slots.len() >= self.most {
                 slots.retain(|_, slot| Arc::strong_count(slot) > 1);
             }
         }
-        Arc::clone(slots.entry(tenant).or_default())
+        Arc::clone(slots.entry(key).or_default())
     }
 
     /// The answer that needs no asking.
@@ -118,26 +121,41 @@ impl Client {
     /// [`Error::TokenRefused`], repeated from memory for a minute; [`Error::Credential`]; [`Error::Throttled`] and
     /// [`Error::Unavailable`] while Entra fails and no usable token is left.
     pub async fn app_token(&self, tenant: TenantId) -> Result<AccessToken, Error> {
+        self.app_token_for(tenant, Service::ResourceManager).await
+    }
+
+    /// The same as [`app_token`](Self::app_token) for another service: each takes only tokens of its own.
+    ///
+    /// # Errors
+    /// As [`app_token`](Self::app_token).
+    pub async fn app_token_for(&self, tenant: TenantId, service: Service) -> Result<AccessToken, Error> {
         let now = self.clock.now();
-        let slot = self.tokens.slot(tenant, now);
+        let key = (tenant, service);
+        let slot = self.tokens.slot(key, now);
         if let Some(answer) = self.tokens.remembered(&slot, now) {
             if held(&slot.known).wants_refresh(now) {
-                self.refresh_in_background(tenant, &slot);
+                self.refresh_in_background(key, &slot);
             }
             return answer;
         }
         let _flight = slot.flight.lock().await;
         match self.tokens.remembered(&slot, self.clock.now()) {
             Some(answer) => answer,
-            None => self.renew(tenant, &slot).await,
+            None => self.renew(key, &slot).await,
         }
     }
 
-    async fn renew(&self, tenant: TenantId, slot: &Slot) -> Result<AccessToken, Error> {
+    /// True while a token is kept that [`app_token_for`](Self::app_token_for) would give without asking Entra.
+    pub(crate) fn has_app_token(&self, tenant: TenantId, service: Service) -> bool {
+        let now = self.clock.now();
+        held(&self.tokens.slot((tenant, service), now).known).fresh(now).is_some()
+    }
+
+    async fn renew(&self, key: For, slot: &Slot) -> Result<AccessToken, Error> {
         let left = held(&slot.known).rest(self.clock.now());
         let fetched = match left {
             Some(left) => Err(Error::Throttled { retry_after: Some(left) }),
-            None => self.fetch_app_token(tenant).await,
+            None => self.fetch_app_token(key.0, key.1).await,
         };
         let now = self.clock.now();
         let mut known = held(&slot.known);
@@ -171,12 +189,12 @@ impl Client {
 
     /// Fetches the next token while the old one goes on; unless somebody does so already. Whatever goes wrong, the old one
     /// stays, and Entra is left alone for a while.
-    fn refresh_in_background(&self, tenant: TenantId, slot: &Arc<Slot>) {
+    fn refresh_in_background(&self, (tenant, service): For, slot: &Arc<Slot>) {
         let Ok(flight) = Arc::clone(&slot.flight).try_lock_owned() else { return };
         let (client, slot) = (self.clone(), Arc::clone(slot));
         tokio::spawn(async move {
             let _flight = flight;
-            let fetched = client.fetch_app_token(tenant).await;
+            let fetched = client.fetch_app_token(tenant, service).await;
             let now = client.clock.now();
             let mut known = held(&slot.known);
             match fetched {
@@ -221,7 +239,12 @@ impl Client {
 
     /// Forgets what is known of a tenant's token, refusals included: the next call asks Entra. A request by Entra to wait stands.
     pub(crate) async fn forget_app_token(&self, tenant: TenantId) {
-        let slot = self.tokens.slot(tenant, self.clock.now());
+        self.forget_app_token_for(tenant, Service::ResourceManager).await;
+    }
+
+    /// The same for another service.
+    pub(crate) async fn forget_app_token_for(&self, tenant: TenantId, service: Service) {
+        let slot = self.tokens.slot((tenant, service), self.clock.now());
         // Whoever is asking right now would put back what is to be forgotten.
         let _flight = slot.flight.lock().await;
         let mut known = held(&slot.known);
@@ -233,8 +256,8 @@ impl Client {
 mod tests {
     use super::*;
 
-    fn tenant(number: u128) -> TenantId {
-        uuid::Uuid::from_u128(number).into()
+    fn tenant(number: u128) -> For {
+        (uuid::Uuid::from_u128(number).into(), Service::ResourceManager)
     }
 
     fn with_token(cache: &Cache, number: u128, end: Timestamp) {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    EmergingChange, EmergingSeverity, GapReason, ResourceId, Severity, Source, SubscriptionId, TenantId, Timestamp,
-    TrackingId, TransitionId,
+    EmergingChange, EmergingSeverity, EventFacts, GapReason, ResourceFacts, ResourceId, Severity, Source,
+    SubscriptionId, TenantId, Timestamp, TrackingId, TransitionId,
 };
 
 /// The namespace of transition ids: any fixed GUID of our own.
@@ -19,6 +19,10 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_2c3a_5b0e_4d7f_9a86_0b1c_2d3e_4f5
 pub struct Timeline {
     /// By id, so that filing one twice is filing it once.
     pub transitions: BTreeMap<TransitionId, Transition>,
+    /// Transitions that later ones of the same kind and subject stand for since the timeline was compacted. They are not filed
+    /// again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub folded: BTreeSet<TransitionId>,
 }
 
 /// A change between two snapshots of one customer that matters to somebody.
@@ -37,13 +41,29 @@ pub struct Transition {
     /// True when it was found by the first reading of a subscription: history, not news.
     #[serde(default)]
     pub backfill: bool,
+    /// What the event said then, as far as history needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventFacts>,
+    /// What the resource was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceFacts>,
+    /// When it was filed in the timeline: what is new is found by it. None: not filed yet, or by an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filed_at: Option<Timestamp>,
+    /// How many earlier ones of the same kind and subject it stands for, since the timeline was compacted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stands_for: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum TransitionKind {
-    /// An event was seen for the first time.
+    /// An event was seen for the first time: an issue or an advisory. Maintenance is announced instead.
     #[serde(rename_all = "camelCase")]
     EventOpened {
         /// The event.
@@ -64,8 +84,11 @@ pub enum TransitionKind {
         severity: Severity,
         /// What changed.
         changes: BTreeSet<EventChange>,
+        /// From what to what, where that can be said in names.
+        #[serde(default, skip_serializing_if = "EventDelta::is_empty")]
+        delta: EventDelta,
     },
-    /// Azure says that the event is over, on every subscription that sees it.
+    /// Azure says that the event is over, on every subscription that sees it. Maintenance is completed instead.
     #[serde(rename_all = "camelCase")]
     EventResolved {
         /// The event.
@@ -111,6 +134,9 @@ pub enum TransitionKind {
         /// When it was to begin.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         was_to_start_at: Option<Timestamp>,
+        /// When it was to end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was_to_end_at: Option<Timestamp>,
         /// When it is to begin now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         starts_at: Option<Timestamp>,
@@ -232,7 +258,7 @@ pub enum TransitionKind {
         /// The resource.
         resource_id: ResourceId,
     },
-    /// Azure lost sight of a resource that was not available.
+    /// Azure has no signal of a resource, which may well have been stopped: neither up nor down.
     #[serde(rename_all = "camelCase")]
     ResourceUnknown {
         /// The resource.
@@ -281,6 +307,16 @@ pub enum TransitionKind {
         severity: EmergingSeverity,
         /// What happened.
         change: EmergingChange,
+    },
+    /// A channel of ours takes nothing any more: notices wait, or went to the dead letters. The partner's, not a customer's.
+    #[serde(rename_all = "camelCase")]
+    DestinationFailed {
+        /// The channel, by name.
+        channel: String,
+        /// True when it said that it is gone: it was disabled.
+        gone: bool,
+        /// What it answered, without secrets.
+        why: String,
     },
     /// It can be read again.
     #[serde(rename_all = "camelCase")]
@@ -350,16 +386,63 @@ pub enum EventChange {
     Title,
     /// The severity or level.
     Severity,
-    /// The services or regions.
+    /// The services or regions, as older versions of this program told it.
     Scope,
+    /// Azure named more services.
+    ServicesAdded,
+    /// Azure no longer names some services.
+    ServicesRemoved,
+    /// Azure named more regions.
+    RegionsAdded,
+    /// Azure no longer names some regions.
+    RegionsRemoved,
+    /// It is over in some regions, or goes on again there.
+    RegionStatus,
     /// The subscriptions that see it.
     Subscriptions,
     /// Start or mitigation time.
     Times,
     /// A new text was published.
     Text,
-    /// The tags, such as a published review.
+    /// The tags, but for those that are told on their own, such as a published review.
     Tags,
+}
+
+/// What changed in an event, in names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventDelta {
+    /// The severity before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was_severity: Option<Severity>,
+    /// Services that are hit, too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub services_added: BTreeSet<String>,
+    /// Services that are no longer named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub services_removed: BTreeSet<String>,
+    /// Regions that are hit, too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions_added: BTreeSet<String>,
+    /// Regions that are no longer named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions_removed: BTreeSet<String>,
+    /// Regions where it is over, while it goes on elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions_over: BTreeSet<String>,
+    /// Regions where it goes on again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions_back: BTreeSet<String>,
+    /// Subscriptions that see it, too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub subscriptions_added: BTreeSet<SubscriptionId>,
+}
+
+impl EventDelta {
+    /// True when there is nothing to name.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Transition {
@@ -367,13 +450,23 @@ impl Transition {
     /// of the change from earlier ones, such as the event's episode.
     pub fn new(tenant_id: TenantId, kind: TransitionKind, occurrence: &str, at: Timestamp, backfill: bool) -> Self {
         let name = format!("{tenant_id}|{}|{occurrence}", kind.subject());
-        Self { id: Uuid::new_v5(&NAMESPACE, name.as_bytes()).into(), at, tenant_id, kind, backfill }
+        Self {
+            id: Uuid::new_v5(&NAMESPACE, name.as_bytes()).into(),
+            at,
+            tenant_id,
+            kind,
+            backfill,
+            event: None,
+            resource: None,
+            filed_at: None,
+            stands_for: 0,
+        }
     }
 }
 
 impl TransitionKind {
     /// The kind and what it is about, as one text: what makes two transitions the same kind of change of the same thing.
-    fn subject(&self) -> String {
+    pub fn subject(&self) -> String {
         match self {
             Self::EventOpened { tracking_id, .. } => format!("eventOpened|{}", tracking_id.key()),
             Self::EventUpdated { tracking_id, .. } => format!("eventUpdated|{}", tracking_id.key()),
@@ -404,6 +497,7 @@ impl TransitionKind {
             Self::EmergingIssueChanged { tracking_id, change, .. } => {
                 format!("emergingIssueChanged|{}|{change:?}", tracking_id.key())
             }
+            Self::DestinationFailed { channel, .. } => format!("destinationFailed|{channel}"),
             Self::CoverageRestored { subscription_id, source } => {
                 format!("coverageRestored|{subscription_id}|{source:?}")
             }

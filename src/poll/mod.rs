@@ -6,23 +6,28 @@ pub mod credential;
 pub mod diff;
 mod diff_access;
 mod diff_events;
+mod diff_lifecycle;
 mod diff_resources;
 pub(crate) mod diff_tenant;
 pub mod emerging;
+mod facts;
 mod follow_up;
 mod keep;
 pub mod plan;
+pub mod pulse;
 
-pub(crate) use keep::file;
+pub(crate) use keep::{file, file_partner};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::life;
-use crate::model::{Customer, Snapshot, SubscriptionId, TenantId};
+use crate::model::{Customer, Snapshot, SubscriptionId, TenantId, Transition};
+use crate::notify::{self, NoticeMessage};
 use crate::store::{self, Folder, Key, Versioned};
 use plan::Scope;
 
@@ -49,6 +54,9 @@ pub struct PollReport {
     pub gaps: usize,
     /// Transitions found.
     pub transitions: usize,
+    /// Notices to be handed to the queue now.
+    #[serde(skip)]
+    pub notices: Vec<NoticeMessage>,
 }
 
 /// Why a poll did not end well. What Azure refused is no error but a gap in the snapshot's coverage.
@@ -96,7 +104,8 @@ pub async fn poll_subscription(
 }
 
 async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollReport, Error> {
-    let done = rounds(app, tenant, scope).await;
+    let span = tracing::info_span!("poll", tenant.id = %tenant);
+    let done = rounds(app, tenant, scope).instrument(span).await;
     // Whoever erases a customer removes the record first. What this poll wrote meanwhile goes as well.
     if app.store.read_bytes(&Key::Customer(tenant)).await?.is_none() {
         life::sweep(app, tenant).await?;
@@ -117,7 +126,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         let now = app.clock.now();
         let known = before.as_ref().map_or_else(|| Snapshot::empty(tenant, now), |before| before.value.clone());
         if customer.value.offboarded_at.is_some() {
-            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: 0, transitions: 0 });
+            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: 0, transitions: 0, notices: Vec::new() });
         }
         let listing = scope == Scope::Due && plan::listing_is_due(&customer.value, &known, now);
         let visible = if listing { list(app, &customer.value).await? } else { BTreeSet::new() };
@@ -127,16 +136,20 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         let ask = plan::ask(&customer.value, &known, scope, &visible, now);
         if ask.subscriptions.is_empty() && ask.tenant_events.is_none() && !listing {
             // Nothing is due: another poll was faster, or the same message came twice.
-            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: gaps(&known), transitions: 0 });
+            let gaps = gaps(&known);
+            return Ok(PollReport { tenant_id: tenant, read: 0, gaps, transitions: 0, notices: Vec::new() });
         }
         let mut reading = app.azure.read_health(customer.value.token_tenant(), &ask).await;
         activity::fill(&known, &mut reading);
         let mut diff = diff::diff(&known, &customer.value, &reading, app.clock.now());
+        diff.after.count(&diff.transitions);
         if listing {
             diff.after.listed_at = Some(now);
         }
 
         keep::texts(app, &diff.new_texts, &reading.texts).await?;
+        // Before the snapshot: once that is written, nobody finds these transitions again.
+        let notices = notify::tell(app, &customer.value, &known, &diff.after, &diff.transitions).await?;
         match keep::snapshot(app, before.as_ref(), &diff.after).await {
             Err(store::Error::Conflict { .. } | store::Error::AlreadyExists { .. }) => continue,
             other => other?,
@@ -149,11 +162,13 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         })
         .await?;
 
+        diff.transitions.iter().for_each(log);
         let report = PollReport {
             tenant_id: tenant,
             read: reading.subscriptions.len(),
             gaps: gaps(&diff.after),
             transitions: diff.transitions.len(),
+            notices,
         };
         tracing::info!(
             tenant.id = %tenant,
@@ -166,6 +181,29 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         return Ok(report);
     }
     Err(Error::Contended(tenant))
+}
+
+/// One line for each transition that is kept; what was history already is no news for the log either.
+fn log(transition: &Transition) {
+    let kind = &transition.kind;
+    macro_rules! line {
+        ($level:expr) => {
+            tracing::event!(
+                $level,
+                tenant.id = %transition.tenant_id,
+                transition.id = %transition.id,
+                transition.kind = kind.word(),
+                event.tracking_id = kind.tracking_id().map(tracing::field::display),
+                subscription.id = kind.subscription_id().map(tracing::field::display),
+                azure.resource.id = kind.resource_id().map(tracing::field::display),
+                "a transition"
+            )
+        };
+    }
+    match transition.backfill {
+        true => line!(tracing::Level::DEBUG),
+        false => line!(tracing::Level::INFO),
+    }
 }
 
 /// Asks which subscriptions our application can read, and takes what is new into the record. Gives those that were seen; none

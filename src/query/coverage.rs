@@ -102,7 +102,18 @@ impl Known {
                     }
                     (None, Some(_)) => None,
                 };
+                let blind = found.is_some();
                 known.coverage.gaps.extend(found);
+                // The activity log is missed only where it is the only source left.
+                let log = snapshot.and_then(|snapshot| snapshot.coverage.get(&id)).map(|coverage| &coverage.activity);
+                let log_gap = log
+                    .filter(|_| blind && source == Source::Events)
+                    .and_then(|log| Some((log.gap.as_ref()?, log.read_at)));
+                known.coverage.gaps.extend(log_gap.map(|(missing, read_at)| CoverageGap {
+                    source: Source::ActivityLog,
+                    read_at,
+                    ..gap(missing.reason, missing.detail.clone(), Some(missing.since))
+                }));
             }
         }
         known.coverage.settle();

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::coverage::{Coverage, Known};
 use crate::model::{
-    AccessTier, AvailabilityState, Customer, EventLevel, EventStatus, EventType, GapReason, MergedEvent, ResourceId,
-    ServiceImpact, Severity, Snapshot, SubscriptionAccess, SubscriptionId, TenantId, Timestamp, TrackingId,
+    AccessTier, AvailabilityState, Customer, EventLevel, EventRecord, EventStatus, EventType, GapReason,
+    ImpactedResource, MergedEvent, ResourceId, ServiceImpact, Severity, Snapshot, SubscriptionAccess, SubscriptionId,
+    TenantId, Timestamp, TrackingId,
 };
 
 /// The health of a customer or subscription, in one word.
@@ -148,6 +149,36 @@ pub struct EventSummary {
     pub tags: BTreeSet<String>,
     /// True when Azure withholds the text from readers.
     pub text_withheld: bool,
+    /// The customer's resources that Azure names as hit. None: it was not asked, or could not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impacted_resources: Option<Impacted>,
+}
+
+/// Resources that Azure names as hit by an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Impacted {
+    /// How many there are.
+    pub count: usize,
+    /// The oldest reading of them.
+    pub as_of: Timestamp,
+    /// The resources that are kept: of each subscription the first hundred, of all together as many as an answer has.
+    pub value: Vec<ImpactedResource>,
+}
+
+/// The most impacted resources in one event of an answer.
+const MAX_IMPACTED: usize = 200;
+
+impl Impacted {
+    fn of(record: &EventRecord, only: Option<SubscriptionId>) -> Option<Self> {
+        let known = record.impacted.iter().filter(|(id, _)| only.is_none_or(|only| only == **id));
+        let known: Vec<_> = known.map(|(_, impacted)| impacted).collect();
+        Some(Self {
+            count: known.iter().map(|impacted| impacted.total).sum(),
+            as_of: known.iter().map(|impacted| impacted.read_at).min()?,
+            value: known.iter().flat_map(|impacted| &impacted.resources).take(MAX_IMPACTED).cloned().collect(),
+        })
+    }
 }
 
 /// One resource that is not available.
@@ -231,6 +262,7 @@ impl EventSummary {
             subscriptions: event.subscriptions,
             tags: content.tags,
             text_withheld: content.text_withheld,
+            impacted_resources: None,
         }
     }
 
@@ -243,11 +275,14 @@ impl EventSummary {
 /// Every event of a customer, or of one of its subscriptions, in order of tracking ids.
 pub fn events(snapshot: &Snapshot, only: Option<SubscriptionId>) -> Vec<EventSummary> {
     let scope = only.map(|id| BTreeSet::from([id]));
-    let merged = snapshot.events.iter().filter_map(|(id, record)| match &scope {
-        Some(scope) => record.merged_for(id, scope),
-        None => record.merged(id),
+    let merged = snapshot.events.iter().filter_map(|(id, record)| {
+        let merged = match &scope {
+            Some(scope) => record.merged_for(id, scope),
+            None => record.merged(id),
+        };
+        Some(EventSummary { impacted_resources: Impacted::of(record, only), ..EventSummary::of(merged?) })
     });
-    let mut all: Vec<_> = merged.map(EventSummary::of).collect();
+    let mut all: Vec<_> = merged.collect();
     if only.is_none() {
         let of_tenant = snapshot.tenant_events.iter().filter(|(id, _)| !snapshot.events.contains_key(id));
         all.extend(of_tenant.map(|(id, event)| EventSummary::of(crate::poll::diff_tenant::merged(id, event))));

@@ -178,6 +178,17 @@ fn ours(known: &Known<'_>) -> Option<Finding> {
                 wrong(WHAT, Verdict::Bad, found, "run `register add-certificate FILE`")
             }
         }
+        Credential::NamedKey(key) => {
+            let thumbprint = key.thumbprint();
+            let rows = known.registered["keyCredentials"].as_array();
+            // Graph names certificates by SHA-1 only.
+            if rows.into_iter().flatten().any(|row| row["customKeyIdentifier"] == thumbprint) {
+                good(WHAT, format!("certificate {thumbprint} is registered"))
+            } else {
+                let found = format!("no certificate is registered as {thumbprint}");
+                wrong(WHAT, Verdict::Doubtful, found, "run `register add-certificate FILE`")
+            }
+        }
         Credential::ManagedIdentity { .. } => {
             let Federation { issuer, audience, .. } = known.federation;
             let fits = |row: &&Value| row["issuer"] == *issuer && row["audiences"][0] == *audience;

@@ -7,7 +7,7 @@ use super::exchange::{Reply, Request};
 use super::role_assignments::{self, At};
 use super::tokens::Principal;
 use super::world::{Subscription, World};
-use super::{Shared, State, graph, groups, health, lighthouse};
+use super::{Shared, State, activity, emerging, graph, groups, health, lighthouse, logs};
 use crate::model::{Scope, SubscriptionId, TenantId};
 
 /// An error body in the front door's shape.
@@ -71,6 +71,12 @@ fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Rep
             let principal = authenticate(shared, state, request, None)?;
             Ok(graph::answer(state, request, &principal))
         }
+        ["providers", "microsoft.resourcehealth", "emergingissues", name @ ..] => {
+            versions(request, health::VERSIONS)?;
+            authenticate(shared, state, request, None)?;
+            get_only(request)?;
+            emerging::answer(&state.world, name).ok_or_else(|| not_found(&request.path))
+        }
         ["providers", "microsoft.resourcehealth", "events", ..] => {
             versions(request, health::VERSIONS)?;
             let principal = authenticate(shared, state, request, None)?;
@@ -118,6 +124,39 @@ fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Rep
                     versions(request, &["2022-10-01", "2020-02-01-preview", "2019-09-01"])?;
                     lighthouse::answer(&mut call, kind, name)
                 }
+                ["providers", "microsoft.insights", "eventtypes", "management", "values"] => {
+                    activity::answer(&mut call)
+                }
+                ["resourcegroups"] => {
+                    versions(request, &["2021-04-01", "2022-09-01"])?;
+                    health::groups(&mut call)
+                }
+                ["resourcegroups", _, "providers", "microsoft.resourcehealth", "availabilitystatuses"] => {
+                    versions(request, health::VERSIONS)?;
+                    let name = percent_decoded(segments[3]);
+                    health::group_availability(&mut call, &name)
+                }
+                ["providers", "microsoft.operationalinsights", "workspaces"] => {
+                    versions(request, &["2022-10-01", "2021-06-01", "2020-08-01"])?;
+                    get_only(request)?;
+                    call.require("Microsoft.OperationalInsights/workspaces/read")?;
+                    let here = call.state.world.monitor.workspaces.iter();
+                    let rows = here.filter(|one| one.subscription == call.subscription).map(logs::row).collect();
+                    page(shared, request, rows, call.state.world.arm.page_size)
+                }
+                ["resourcegroups", .., "query"] | ["resourcegroups", .., "providers", "microsoft.insights", "logs"] => {
+                    let by_provider = lower.ends_with(&["microsoft.insights", "logs"]);
+                    versions(request, &[if by_provider { "2018-03-01-preview" } else { "2017-10-01" }])?;
+                    let end = if by_provider { "/providers/microsoft.insights/logs" } else { "/query" };
+                    let whole = request.path.trim_end_matches('/');
+                    let path = &whole[..whole.len().saturating_sub(end.len())];
+                    let workspace = logs::named(&call.state.world, path).ok_or_else(|| not_found(&request.path))?;
+                    if !logs::may_query(&mut call.state.world, &call.principal, &workspace) {
+                        let action = "Microsoft.OperationalInsights/workspaces/query/read";
+                        return Err(authorization_failed(&call.principal, action, &workspace.resource_id));
+                    }
+                    Ok(logs::query(call.state, request, &workspace))
+                }
                 ["providers", "microsoft.resourcehealth"] => {
                     versions(request, &["2021-04-01", "2022-09-01"])?;
                     get_only(request)?;
@@ -143,6 +182,13 @@ fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Rep
         }
         _ => Err(not_found(&request.path)),
     }
+}
+
+/// A segment of a path as it was meant.
+fn percent_decoded(segment: &str) -> String {
+    // A form's field is decoded the same way, but for the plus sign.
+    let field = format!("x={}", segment.replace('+', "%2B"));
+    url::form_urlencoded::parse(field.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 fn not_found(path: &str) -> Reply {

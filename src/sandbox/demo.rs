@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::authorization::Role;
 use super::event::Event;
+use super::monitor::LogsTable;
 use super::resource::Resource;
 use super::world::World;
 use crate::model::{SubscriptionId, TenantId, Timestamp};
@@ -68,10 +69,12 @@ impl World {
         for name in DEMO_TENANTS {
             people_and_subscriptions(&mut world, name);
         }
+        partner(&mut world);
         // What Azure said before the start needs to know when the start is.
         world.at(Duration::ZERO, |world| {
             resources(world);
             standing_events(world);
+            activity(world);
         });
         plan_outage(&mut world, times);
         world
@@ -95,6 +98,56 @@ fn people_and_subscriptions(world: &mut World, name: &str) {
         let subscription = world.subscription(tenant, &format!("{name} {kind}"));
         world.assign(subscription, owner, Role::Owner);
         world.assign(subscription, reader, Role::Reader);
+    }
+}
+
+/// The resource of the partner's own that metrics are published for in the demo, and its region.
+pub(super) const METRICS_APP: (&str, &str) = ("health-monitor", "westeurope");
+
+/// The mailbox of the demo's partner.
+pub const DEMO_MAILBOX: &str = "health.desk@fabrikammanagedservices.example";
+
+/// The partner himself: people with mailboxes, permissions of Graph, a subscription with logs and a resource for metrics.
+fn partner(world: &mut World) {
+    let home = world.application.home;
+    for name in ["Health Desk", "Olga Operator", "Sven Support", "Maya Manager", "Nico Nightshift"] {
+        world.user(home, name);
+    }
+    world.guest(home, "Rita Reader", "rita.reader_contoso.example#EXT#@fabrikammanagedservices.example");
+    world.permit(home, "User.Read.All");
+    world.permit(home, "Mail.Send");
+    let operations = world.subscription(home, "Fabrikam Operations");
+    if let Some(principal) = world.service_principal(home) {
+        world.assign(operations, principal, Role::Reader);
+        world.assign(operations, principal, Role::MonitoringMetricsPublisher);
+    }
+    world.workspace(operations, "operations");
+    let (name, region) = METRICS_APP;
+    world.metric_resource(operations, name, region);
+}
+
+/// What the partner's workspace has of the last hours.
+fn activity(world: &mut World) {
+    let now = world.now();
+    let row = |minutes: i64, category: &str, level: &str, operation: &str| {
+        let at = (now - TimeDelta::minutes(minutes)).to_rfc3339();
+        vec![at.into(), category.into(), level.into(), operation.into()]
+    };
+    let rows = vec![
+        row(200, "Administrative", "Information", "Microsoft.Web/sites/restart/action"),
+        row(95, "ServiceHealth", "Warning", "Microsoft.ServiceHealth/incident/action"),
+        row(40, "ResourceHealth", "Error", "Microsoft.Resourcehealth/healthevent/Activated/action"),
+        row(12, "ResourceHealth", "Information", "Microsoft.Resourcehealth/healthevent/Resolved/action"),
+    ];
+    let columns = [
+        ("TimeGenerated", "datetime"),
+        ("CategoryValue", "string"),
+        ("Level", "string"),
+        ("OperationNameValue", "string"),
+    ];
+    let workspace = world.monitor.workspaces.first().map(|workspace| workspace.id);
+    if let Some(workspace) = workspace {
+        world.logs(workspace, "AzureActivity", LogsTable::new(&columns, rows));
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) fn answer(shared: &Shared, state: &mut State, request: &Request) -> R
 }
 
 fn dispatch(shared: &Shared, state: &mut State, request: &Request) -> Result<Reply, Reply> {
+    if super::office::is_ours(request) {
+        return Ok(super::office::answer(shared, state, request));
+    }
     authorize(shared, state, request)?;
     let Some(path) = request.path.strip_prefix("/v1.0/") else {
         return Err(bad("Invalid version."));

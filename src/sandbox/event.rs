@@ -1,6 +1,6 @@
 //! Service Health events, and builders that name the case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -39,10 +39,14 @@ pub struct Event {
     pub last_update: Timestamp,
     /// Services and the regions in which they are hit.
     pub services: Vec<(String, Vec<String>)>,
+    /// Regions where it is over while it goes on elsewhere.
+    pub regions_over: BTreeSet<String>,
     /// Texts, oldest first.
     pub updates: Vec<Update>,
     /// Who is hit, and how much later than `last_update` Azure stamped the event there.
     pub subscriptions: BTreeMap<SubscriptionId, Duration>,
+    /// The resources that it hits: their subscription, full id and region.
+    pub impacted: Vec<(SubscriptionId, String, String)>,
     /// Texts are withheld from readers.
     pub sensitive: bool,
     /// Such as `Final PIR`.
@@ -83,8 +87,10 @@ impl Event {
             impact_mitigation: None,
             last_update: started,
             services: Vec::new(),
+            regions_over: BTreeSet::new(),
             updates: Vec::new(),
             subscriptions: BTreeMap::new(),
+            impacted: Vec::new(),
             sensitive: false,
             tags: Vec::new(),
             high_impact: false,
@@ -172,6 +178,32 @@ impl Event {
         self
     }
 
+    /// Names a resource as hit.
+    #[must_use]
+    pub fn names(mut self, subscription: SubscriptionId, resource: &super::Resource) -> Self {
+        self.impacted.push((subscription, resource.id(subscription), resource.location.clone()));
+        self
+    }
+
+    /// The rows of the resources of one subscription that it hits.
+    pub(super) fn impacted_json(&self, subscription: SubscriptionId) -> Vec<Value> {
+        let of_it = self.impacted.iter().filter(|(owner, ..)| *owner == subscription);
+        let row = |(_, id, region): &(SubscriptionId, String, String)| {
+            let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{}|{id}", self.tracking_id).as_bytes());
+            let kind = id.rsplit('/').nth(1).map(|kind| format!("Microsoft.Compute/{kind}"));
+            json!({
+                "id": format!(
+                    "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events/{}/impactedResources/{name}",
+                    self.tracking_id
+                ),
+                "name": name,
+                "type": "Microsoft.ResourceHealth/events/impactedResources",
+                "properties": {"targetResourceId": id, "targetResourceType": kind, "targetRegion": region, "info": []},
+            })
+        };
+        of_it.map(row).collect()
+    }
+
     /// With one more property, or another value of a usual one.
     #[must_use]
     pub fn property(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -199,6 +231,63 @@ impl Event {
     pub fn resolve(&mut self, at: Timestamp, html: &str) {
         self.status = "Resolved".to_owned();
         self.impact_mitigation = Some(at);
+        self.publish(at, html);
+    }
+
+    /// It is over in a region, and goes on in the others.
+    pub fn recover(&mut self, at: Timestamp, region: &str, html: &str) {
+        self.regions_over.insert(region.to_owned());
+        self.publish(at, html);
+    }
+
+    /// Goes on after it was over.
+    pub fn reopen(&mut self, at: Timestamp, html: &str) {
+        self.status = "Active".to_owned();
+        self.impact_mitigation = None;
+        self.publish(at, html);
+    }
+
+    /// Publishes a review of what is over: `Preliminary PIR` or `Final PIR`. The texts of before stay.
+    pub fn review(&mut self, at: Timestamp, tag: &str, html: &str) {
+        if !self.title.starts_with("Post Incident Review") {
+            self.title = format!("Post Incident Review (PIR) – {}", self.title);
+        }
+        self.publish(at, html);
+        self.tags = vec![tag.to_owned()];
+        if let Some(update) = self.updates.last_mut() {
+            update.tags.clone_from(&self.tags);
+        }
+    }
+
+    /// There was no such problem: over, and tagged as a false alarm.
+    pub fn retract(&mut self, at: Timestamp, html: &str) {
+        self.title = format!("No Impact - {}", self.title);
+        self.tags = vec!["False Positive".to_owned()];
+        self.resolve(at, html);
+    }
+
+    /// Moves maintenance.
+    pub fn reschedule(&mut self, at: Timestamp, from: Timestamp, to: Timestamp, html: &str) {
+        self.impact_start = from;
+        self.impact_mitigation = Some(to);
+        self.publish(at, html);
+    }
+
+    /// Calls maintenance off: Azure changes its title, and for a while nothing else.
+    pub fn call_off(&mut self, at: Timestamp, html: &str) {
+        self.title = format!("Canceled - {}", self.title);
+        self.publish(at, html);
+    }
+
+    /// Ends maintenance, maybe before its planned end.
+    pub fn complete(&mut self, at: Timestamp, html: &str) {
+        self.title = format!("End of {}", self.title);
+        self.resolve(at, html);
+    }
+
+    /// Lets everybody read what was withheld.
+    pub fn disclose(&mut self, at: Timestamp, html: &str) {
+        self.sensitive = false;
         self.publish(at, html);
     }
 
@@ -287,7 +376,7 @@ impl Event {
         let region = |region: &String| {
             json!({
                 "impactedRegion": region,
-                "status": self.status,
+                "status": if self.regions_over.contains(region) { "Resolved" } else { &self.status },
                 "impactedSubscriptions": [subscription],
                 "impactedTenants": [],
                 "lastUpdateTime": last_update,

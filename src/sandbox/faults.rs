@@ -13,6 +13,10 @@ pub enum HostKind {
     Graph,
     /// The platform's endpoint for managed identities.
     Identity,
+    /// The direct endpoint of Log Analytics.
+    Logs,
+    /// The endpoint that takes custom metrics.
+    Metrics,
 }
 
 /// What happens instead of an answer, or to it.

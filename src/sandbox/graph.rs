@@ -195,11 +195,16 @@ fn table(world: &World, name: &str, subscriptions: &[SubscriptionId]) -> Vec<Val
         "servicehealthresources" => {
             let oldest = world.now() - TimeDelta::days(EVENT_DAYS);
             let events = world.graph.stale_events.as_ref().unwrap_or(&world.events);
+            let unlisted = &world.health.unlisted;
             let rows = subscriptions.iter().flat_map(|id| {
-                let here = events
-                    .values()
-                    .filter(move |event| event.subscriptions.contains_key(id) && event.last_update_in(*id) >= oldest);
-                here.map(move |event| event_row(world, event, *id, &tenant(id)))
+                let here = events.values().filter(move |event| {
+                    let known = event.subscriptions.contains_key(id) && !unlisted.contains(&event.tracking_id);
+                    known && event.last_update_in(*id) >= oldest
+                });
+                here.flat_map(move |event| {
+                    let impacted = impacted_rows(world, event, *id, &tenant(id));
+                    std::iter::once(event_row(world, event, *id, &tenant(id))).chain(impacted)
+                })
             });
             rows.collect()
         }
@@ -245,6 +250,22 @@ fn event_row(world: &World, event: &Event, subscription: SubscriptionId, tenant:
         "location": "global",
         "properties": graph_bag(Value::Object(properties), &world.graph),
     })
+}
+
+/// The rows of the resources that an event hits.
+fn impacted_rows(world: &World, event: &Event, subscription: SubscriptionId, tenant: &str) -> Vec<Value> {
+    if world.graph.without_impacted {
+        return Vec::new();
+    }
+    let mut rows = event.impacted_json(subscription);
+    for row in &mut rows {
+        row["type"] = "microsoft.resourcehealth/events/impactedresources".into();
+        row["tenantId"] = tenant.into();
+        row["subscriptionId"] = subscription.to_string().into();
+        row["location"] = "global".into();
+        row["properties"]["status"] = "Confirmed".into();
+    }
+    rows
 }
 
 /// The property bag in Resource Graph's spelling: PascalCase but for two, its own way with times, usually no update texts.

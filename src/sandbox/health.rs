@@ -33,10 +33,19 @@ pub(super) fn answer(call: &mut Call<'_>, kind: &str, more: &[&str]) -> Result<R
             let event = event.ok_or_else(|| event_not_found(tracking_id))?;
             Ok(Reply::json(200, &event.to_json(call.subscription, &world.health, true)))
         }
+        ("events", [tracking_id, kind]) if kind.eq_ignore_ascii_case("impactedResources") => {
+            get_only(call.request)?;
+            call.require("Microsoft.ResourceHealth/events/impactedResources/read")?;
+            reject_filter(call)?;
+            let event = call.state.world.events.get(*tracking_id).filter(|one| hits(one, call));
+            let rows = event.ok_or_else(|| event_not_found(tracking_id))?.impacted_json(call.subscription);
+            let size = call.state.world.health.event_page_size;
+            paged(call, rows, size)
+        }
         ("availabilitystatuses", []) => {
             get_only(call.request)?;
             call.require("Microsoft.ResourceHealth/availabilityStatuses/read")?;
-            availability(call)
+            availability(call, None)
         }
         _ => Err(error(404, "NotFound", "The Resource Health operation was not found.")),
     }
@@ -89,6 +98,7 @@ fn events(call: &mut Call<'_>) -> Result<Reply, Reply> {
         .events
         .values()
         .filter(|event| hits(event, call) && event.last_update_in(subscription) >= start)
+        .filter(|event| !switches.unlisted.contains(&event.tracking_id))
         .collect();
     found.sort_by_key(|event| (event.priority, std::cmp::Reverse(event.last_update_in(subscription))));
     let mut rows = Vec::with_capacity(found.len());
@@ -113,12 +123,31 @@ fn event(call: &mut Call<'_>, tracking_id: &str) -> Result<Reply, Reply> {
     let start = query_start(call)?;
     let world = &call.state.world;
     let found = world.events.values().find(|one| one.tracking_id.eq_ignore_ascii_case(tracking_id));
-    let found = found.filter(|one| hits(one, call) && one.last_update_in(call.subscription) >= start);
+    let listed = |one: &&Event| !world.health.unlisted.contains(&one.tracking_id);
+    let found = found.filter(listed).filter(|one| hits(one, call) && one.last_update_in(call.subscription) >= start);
     let found = found.ok_or_else(|| event_not_found(tracking_id))?;
     Ok(Reply::json(200, &found.to_json(call.subscription, &world.health, false)))
 }
 
-fn availability(call: &mut Call<'_>) -> Result<Reply, Reply> {
+/// The resource groups of a subscription: those that have resources.
+pub(super) fn groups(call: &mut Call<'_>) -> Result<Reply, Reply> {
+    get_only(call.request)?;
+    call.require("Microsoft.Resources/subscriptions/resourceGroups/read")?;
+    let resources = call.state.world.resources.get(&call.subscription).map(Vec::as_slice).unwrap_or_default();
+    let names: std::collections::BTreeSet<&str> = resources.iter().map(|one| one.group.as_str()).collect();
+    let row = |name: &&str| json!({"id": format!("/subscriptions/{}/resourceGroups/{name}", call.subscription), "name": name, "type": "Microsoft.Resources/resourceGroups", "location": "westeurope"});
+    let rows = names.iter().map(row).collect();
+    super::arm::page(call.shared, call.request, rows, call.state.world.arm.page_size)
+}
+
+/// The availability of the resources of one group.
+pub(super) fn group_availability(call: &mut Call<'_>, group: &str) -> Result<Reply, Reply> {
+    get_only(call.request)?;
+    call.require("Microsoft.ResourceHealth/availabilityStatuses/read")?;
+    availability(call, Some(group))
+}
+
+fn availability(call: &mut Call<'_>, group: Option<&str>) -> Result<Reply, Reply> {
     let world = &call.state.world;
     let expand = call.request.param("$expand").map(|text| text.to_ascii_lowercase());
     if expand.is_some_and(|expand| expand != "recommendedactions") {
@@ -126,7 +155,8 @@ fn availability(call: &mut Call<'_>) -> Result<Reply, Reply> {
     }
     let now = world.now();
     let resources = world.resources.get(&call.subscription).map(Vec::as_slice).unwrap_or_default();
-    let rows = resources.iter().map(|one| one.to_json(call.subscription, now)).collect();
+    let in_group = resources.iter().filter(|one| group.is_none_or(|group| one.group.eq_ignore_ascii_case(group)));
+    let rows = in_group.map(|one| one.to_json(call.subscription, now)).collect();
     let size = world.health.availability_page_size;
     paged(call, rows, size)
 }

@@ -17,6 +17,22 @@ impl Sandbox {
         BTreeMap::from([("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", header)])
     }
 
+    /// A `parameters.json` as Microsoft's daemon sample with `authority` and `secret` has it, for the partner's application.
+    /// `sample_user` is the other sample's.
+    pub fn parameters(&self, sample_user: &str) -> serde_json::Value {
+        let (home, client_id, secret) = self
+            .change(|world| (world.application.home, world.application.client_id, world.client_secret().to_owned()));
+        json!({
+            "authority": format!("{}{home}", self.shared.authority),
+            "oidc_authority": null,
+            "client_id": client_id,
+            "scope": ["https://graph.microsoft.com/.default"],
+            "secret": secret,
+            "endpoint": format!("{}v1.0/users", self.shared.graph),
+            "sample_user": sample_user,
+        })
+    }
+
     /// The issuer of a tenant's tokens.
     pub fn issuer(&self, tenant: TenantId) -> String {
         self.shared.issuer(tenant)

@@ -3,10 +3,12 @@
 //! each on a loopback port, over one [`World`]. It follows the references of this
 //! project, not our own client: where they disagree, the client is wrong. Never part of the deployed handlers.
 
+mod activity;
 mod arm;
 mod authorization;
 mod demo;
 mod directory;
+mod emerging;
 mod entra;
 mod event;
 mod exchange;
@@ -16,10 +18,16 @@ mod groups;
 mod health;
 mod identity;
 mod kql;
+mod kusto;
+mod lifecycles;
 mod lighthouse;
+mod logs;
 pub mod loopback;
 mod mint;
+mod monitor;
+mod office;
 mod pages;
+mod receivers;
 mod registration;
 mod resource;
 mod role_assignments;
@@ -43,10 +51,15 @@ use warp::Filter as _;
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
+pub use activity::{LogRow, LogSwitches};
 pub use authorization::{Delegation, Role, RoleAssignment};
-pub use demo::{DEMO_TENANTS, DemoTimes, demo_outage};
+pub use demo::{DEMO_MAILBOX, DEMO_TENANTS, DemoTimes, demo_outage};
+pub use emerging::Emerging;
 pub use event::{Event, Update};
 pub use faults::{Fault, HostKind, Misbehaviour};
+pub use monitor::{LogsTable, Monitor, TakenMetric, Workspace};
+pub use office::{Office, SentMail};
+pub use receivers::{Order, Received, Receivers};
 pub use registration::{FederatedCredential, ManagedIdentity, Registration};
 pub use resource::Resource;
 pub use switches::{
@@ -85,6 +98,8 @@ pub struct RequestRecord {
     pub query: String,
     /// The status of the answer. 0: the connection was closed instead.
     pub status: u16,
+    /// The trace that the caller named.
+    pub traceparent: Option<String>,
 }
 
 #[derive(Debug)]
@@ -95,6 +110,8 @@ struct Shared {
     manager: Url,
     graph: Url,
     identity: Url,
+    logs: Url,
+    metrics: Url,
     keys: tokens::Keys,
 }
 
@@ -136,6 +153,7 @@ impl State {
             path: request.path.clone(),
             query: request.query.clone(),
             status,
+            traceparent: request.headers.get("traceparent").and_then(|value| Some(value.to_str().ok()?.to_owned())),
         });
     }
 }
@@ -164,6 +182,7 @@ impl Sandbox {
         let manager = TcpListener::bind(resource_manager).await?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (graph, identity) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
+        let (logs, metrics) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
         world.run_until(clock.now());
         let state = State {
             world,
@@ -181,6 +200,8 @@ impl Sandbox {
             manager: base_url(&manager)?,
             graph: base_url(&graph)?,
             identity: base_url(&identity)?,
+            logs: base_url(&logs)?,
+            metrics: base_url(&metrics)?,
             keys: tokens::Keys::load(),
         });
         let (stop, stopped) = watch::channel(false);
@@ -189,6 +210,8 @@ impl Sandbox {
             (HostKind::Arm, manager),
             (HostKind::Graph, graph),
             (HostKind::Identity, identity),
+            (HostKind::Logs, logs),
+            (HostKind::Metrics, metrics),
         ]
         .map(|(host, listener)| serve(host, listener, Arc::clone(&shared), stopped.clone()));
         Ok(Self { shared, stop, servers: servers.into() })
@@ -237,8 +260,17 @@ impl Sandbox {
             ("AZURE_AUTHORITY_HOST", self.authority_host().to_string()),
             ("AZURE_RESOURCE_MANAGER_URL", self.resource_manager().to_string()),
             ("MICROSOFT_GRAPH_URL", self.graph().to_string()),
+            ("AZURE_LOG_ANALYTICS_URL", self.shared.logs.to_string()),
+            ("AZURE_MONITOR_METRICS_URL", format!("{}{{region}}", self.shared.metrics)),
             ("PARTNER_NAME", application.publisher),
         ])
+    }
+
+    /// The settings with which customers' health is published as metrics, for the world's first resource that takes some.
+    pub fn metrics_settings(&self) -> BTreeMap<&'static str, String> {
+        let first = self.change(|world| world.monitor.resources.first().cloned());
+        let settings = |(id, region)| [("HEALTH_METRICS_RESOURCE_ID", id), ("HEALTH_METRICS_REGION", region)];
+        first.map(settings).into_iter().flatten().collect()
     }
 
     /// Every secret that the sandbox knows or gave out: client secrets, codes, tokens. None of them may show up in a log.
@@ -382,13 +414,16 @@ impl Shared {
         let state = &mut *guard;
         state.world.run_until(now);
         let id = state.world.fresh_id("request").to_string();
+        let reads_left = state.world.arm.reads_left;
         let reply = match request.host {
             HostKind::Entra => entra::answer(self, state, request),
             HostKind::Graph => directory::answer(self, state, request),
             HostKind::Identity => identity::answer(self, state, request),
+            HostKind::Logs => logs::answer(self, state, request),
+            HostKind::Metrics => monitor::answer(self, state, request),
             HostKind::Arm => arm::answer(self, state, request)
                 .with("x-ms-correlation-request-id", id.clone())
-                .with("x-ms-ratelimit-remaining-subscription-reads", "249"),
+                .with("x-ms-ratelimit-remaining-subscription-reads", reads_left.to_string()),
         };
         state.keep_request(request, reply.status);
         reply.with("x-ms-request-id", id)
@@ -405,7 +440,9 @@ fn usual_fault(host: HostKind, status: u16, retry_after: Option<u64>) -> Reply {
             "The tenant is throttled because of excessive requests.",
             chrono::DateTime::UNIX_EPOCH,
         ),
-        (HostKind::Graph | HostKind::Identity, _) => arm::error(status, "ServiceUnavailable", "Refused by order."),
+        (HostKind::Graph | HostKind::Identity | HostKind::Logs | HostKind::Metrics, _) => {
+            arm::error(status, "ServiceUnavailable", "Refused by order.")
+        }
         (HostKind::Entra, _) => Reply::html(status, "<html><body><h1>Service unavailable</h1></body></html>"),
         (HostKind::Arm, 429) => {
             let wait = retry_after.unwrap_or(10);

@@ -121,6 +121,8 @@ impl Default for EntraSwitches {
 pub struct ArmSwitches {
     /// Rows per page of lists.
     pub page_size: usize,
+    /// What every answer says is left of the reads.
+    pub reads_left: u32,
     /// How long a new role assignment has no effect.
     pub propagation_delay: Duration,
     /// How many refused reads a new role assignment takes to come into effect.
@@ -159,6 +161,7 @@ impl Default for ArmSwitches {
     fn default() -> Self {
         Self {
             page_size: 100,
+            reads_left: 249,
             propagation_delay: Duration::ZERO,
             propagation_reads: 0,
             require_mfa: false,
@@ -198,6 +201,8 @@ pub struct HealthSwitches {
     pub event_page_size: usize,
     /// Rows per page of availability statuses.
     pub availability_page_size: usize,
+    /// Events, by tracking id, that neither REST nor Resource Graph lists.
+    pub unlisted: BTreeSet<String>,
     /// The second and later pages are refused with 400 (a known fault of Azure).
     pub later_pages_refused: bool,
     /// The first page is empty and has a link to the next.
@@ -217,6 +222,7 @@ impl Default for HealthSwitches {
         Self {
             event_page_size: 100,
             availability_page_size: 100,
+            unlisted: BTreeSet::new(),
             later_pages_refused: false,
             empty_first_page: false,
             next_link_host: None,
@@ -250,6 +256,8 @@ pub struct GraphSwitches {
     pub payload_limit: usize,
     /// Queries per five seconds for one principal. None: no limit.
     pub quota: Option<u32>,
+    /// The rows of impacted resources are missing.
+    pub without_impacted: bool,
     /// Subscriptions that are missing in every answer, though they may be read.
     pub drops: BTreeSet<SubscriptionId>,
     /// Events as Resource Graph still sees them, while it lags behind ([`World::graph_lags`](super::World::graph_lags)).
@@ -265,6 +273,7 @@ impl Default for GraphSwitches {
             update_texts: false,
             payload_limit: 16_777_216,
             quota: None,
+            without_impacted: false,
             drops: BTreeSet::new(),
             stale_events: None,
             windows: BTreeMap::new(),

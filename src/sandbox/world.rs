@@ -12,6 +12,8 @@ use uuid::Uuid;
 use super::authorization::{Delegation, Role, RoleAssignment};
 use super::event::Event;
 use super::faults::Fault;
+use super::monitor::Monitor;
+use super::office::Office;
 use super::registration::{ManagedIdentity, Registration};
 use super::resource::Resource;
 use super::script::Script;
@@ -38,6 +40,14 @@ pub struct World {
     pub resources: BTreeMap<SubscriptionId, Vec<Resource>>,
     /// Service Health events by tracking id.
     pub events: BTreeMap<String, Event>,
+    /// The activity logs of all subscriptions.
+    pub activity: Vec<super::LogRow>,
+    /// How they behave.
+    pub log: super::LogSwitches,
+    /// The issues of the cloud's status page.
+    pub emerging: Vec<super::Emerging>,
+    /// Its banners.
+    pub banners: Vec<(String, Timestamp)>,
     /// Events of a tenant itself, which no subscription sees.
     pub tenant_events: Vec<(TenantId, Event)>,
     /// Who has a role of the directory that reads the events of his tenant.
@@ -58,6 +68,10 @@ pub struct World {
     pub health: HealthSwitches,
     /// How Resource Graph behaves.
     pub graph: GraphSwitches,
+    /// Users and mail, as Microsoft Graph has them.
+    pub office: Office,
+    /// Logs and metrics, as Azure Monitor has them.
+    pub monitor: Monitor,
     /// The managed identity of the partner's app.
     pub managed_identity: ManagedIdentity,
     /// Faults on order, first match wins.
@@ -213,6 +227,10 @@ impl World {
             subscriptions: BTreeMap::new(),
             resources: BTreeMap::new(),
             events: BTreeMap::new(),
+            activity: Vec::new(),
+            log: super::LogSwitches::default(),
+            emerging: Vec::new(),
+            banners: Vec::new(),
             tenant_events: Vec::new(),
             directory_readers: BTreeSet::new(),
             role_assignments: Vec::new(),
@@ -223,6 +241,8 @@ impl World {
             arm: ArmSwitches::default(),
             health: HealthSwitches::default(),
             graph: GraphSwitches::default(),
+            office: Office::default(),
+            monitor: Monitor::default(),
             managed_identity,
             faults: Vec::new(),
             script: Script::default(),

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::read::Reader;
-use crate::azure::{Certificate, CertificateFault, SigningAlgorithm};
+use crate::azure::{Certificate, CertificateFault, NamedKey, SigningAlgorithm};
 use crate::model::Timestamp;
 
 /// How our application proves who it is ("Identity, consent and onboarding contract", 1.4).
@@ -24,6 +24,8 @@ pub enum Credential {
     },
     /// A certificate (`AZURE_CLIENT_CERTIFICATE_PATH`).
     Certificate(Arc<Certificate>),
+    /// A private key whose certificate is registered under a thumbprint (only in a `parameters.json` of the samples).
+    NamedKey(Arc<NamedKey>),
     /// A user-assigned managed identity of the Functions app, as federated credential (`MANAGED_IDENTITY_CLIENT_ID`).
     ManagedIdentity {
         /// The identity's client id.
@@ -54,6 +56,7 @@ impl Credential {
         match self {
             Self::ClientSecret { expires_at, .. } => expires_at.map_or(Expiry::Unknown, Expiry::At),
             Self::Certificate(certificate) => Expiry::At(certificate.not_after()),
+            Self::NamedKey(_) => Expiry::Unknown,
             Self::ManagedIdentity { .. } | Self::TokenFile(_) => Expiry::Renewed,
         }
     }
@@ -64,6 +67,7 @@ impl fmt::Display for Credential {
         match self {
             Self::ClientSecret { .. } => f.write_str("client secret"),
             Self::Certificate(certificate) => write!(f, "certificate {}", certificate.thumbprint()),
+            Self::NamedKey(key) => write!(f, "certificate {} (key only)", key.thumbprint()),
             Self::ManagedIdentity { client_id, .. } => write!(f, "managed identity {client_id}"),
             Self::TokenFile(path) => write!(f, "federated token file {}", path.display()),
         }

@@ -7,6 +7,7 @@ pub(crate) mod fast;
 pub(crate) mod health;
 pub(crate) mod identity;
 pub(crate) mod lenient;
+pub(crate) mod logs;
 pub(crate) mod roles;
 pub(crate) mod split;
 pub(crate) mod subscriptions;

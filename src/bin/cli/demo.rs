@@ -15,7 +15,7 @@ use health_monitor::hosts::standalone::{self, Host};
 use health_monitor::model::{TenantId, Timeline, Transition, TransitionId};
 use health_monitor::outside::SystemClock;
 use health_monitor::sandbox::visitor::{Choice, Visitor};
-use health_monitor::sandbox::{DEMO_TENANTS, Sandbox, World};
+use health_monitor::sandbox::{DEMO_MAILBOX, DEMO_TENANTS, Sandbox, World};
 use health_monitor::settings::{Door, Settings};
 use health_monitor::store::{Key, Month};
 use health_monitor::{consent, poll, query};
@@ -57,6 +57,7 @@ pub struct SandboxOptions {
 /// The settings that make a program of ours talk to a sandbox.
 fn values(sandbox: &Sandbox, base: &str, state: &Path) -> BTreeMap<&'static str, String> {
     let mut values = sandbox.settings();
+    values.extend(sandbox.metrics_settings());
     values.extend([
         ("FUNCTIONS_WORKER_RUNTIME", "custom".to_owned()),
         ("PUBLIC_BASE_URL", base.to_owned()),
@@ -75,15 +76,25 @@ fn write_settings(values: &BTreeMap<&'static str, String>, state: &Path) -> anyh
     Ok(file)
 }
 
+/// A `parameters.json` of Microsoft's daemon samples for the simulated Azure.
+fn write_parameters(sandbox: &Sandbox, state: &Path) -> anyhow::Result<PathBuf> {
+    let file = state.join("parameters.json");
+    let text = serde_json::to_string_pretty(&sandbox.parameters(DEMO_MAILBOX))?;
+    std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
+}
+
 pub async fn sandbox(options: SandboxOptions) -> anyhow::Result<ExitCode> {
     let world = World::demo(format!("{}/api/consent/callback", options.public_base_url));
     let sandbox = Sandbox::start_at(options.entra, options.resource_manager, world, Arc::new(SystemClock))
         .await
         .context("the sandbox cannot listen; --entra and --resource-manager choose other addresses")?;
     let file = write_settings(&values(&sandbox, &options.public_base_url, &options.state), &options.state)?;
+    let parameters = write_parameters(&sandbox, &options.state)?;
     println!("Simulated Entra:            {}", sandbox.authority_host());
     println!("Simulated Resource Manager: {}", sandbox.resource_manager());
     println!("In another terminal:        cargo run -- serve --settings {}", file.display());
+    println!("                            cargo run -- users --parameters {}", parameters.display());
     println!("Ctrl-C ends it.");
     standalone::asked_to_stop().await;
     sandbox.stop().await;
@@ -96,13 +107,14 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let sandbox = Sandbox::start(world, Arc::new(SystemClock)).await.context("the sandbox")?;
     let values = values(&sandbox, &base, &options.state);
     let file = write_settings(&values, &options.state)?;
+    let parameters = write_parameters(&sandbox, &options.state)?;
     let settings = Settings::from_lookup(Door::Standalone, |name| values.get(name).cloned())?;
     let app = output::app_of(settings)?;
     let host = Host::start(Arc::clone(&app), options.listen).await.context("--listen chooses another address")?;
 
     println!("Azure Health Partner Monitor, against a simulated Azure on this machine.\n");
     let outcome = tokio::select! {
-        outcome = show(&app, &sandbox, &base, &file) => outcome,
+        outcome = show(&app, &sandbox, &base, [&file, &parameters]) => outcome,
         () = ended(options.seconds) => Ok(()),
     };
     host.stop().await;
@@ -123,7 +135,8 @@ async fn ended(seconds: Option<u64>) {
 }
 
 /// Onboards, polls, says where to look, then tells what happens. Goes on until it is dropped.
-async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, settings: &Path) -> anyhow::Result<()> {
+async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, files: [&Path; 2]) -> anyhow::Result<()> {
+    let [settings, parameters] = files;
     let known: BTreeSet<TenantId> = poll::plan(app).await?.into_iter().map(|message| message.tenant_id).collect();
     let mut tenants = BTreeMap::new();
     let (customers, newcomer) = DEMO_TENANTS.split_at(DEMO_TENANTS.len() - 1);
@@ -155,6 +168,7 @@ async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, settings: &Path) ->
     println!("  the health of a customer    {base}/api/v1/customers/{customer}/health");
     println!("  the incidents               {base}/api/v1/incidents");
     println!("  the same on the terminal    cargo run -- customers --settings {}", settings.display());
+    println!("  Graph, logs and metrics     cargo run -- users --parameters {}", parameters.display());
     println!(
         "\nWhat happens now (an outage will start, spread to a second customer, and be resolved; Ctrl-C ends it):"
     );

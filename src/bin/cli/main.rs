@@ -1,14 +1,25 @@
 //! The command line: run everything here, poll now, ask, check the set-up, build the package.
 
 mod ask;
+mod asking;
 #[cfg(feature = "sandbox")]
 mod bench;
 mod connect;
 mod demo;
 mod doctor;
+mod logs;
+mod metrics;
+mod notices;
 mod output;
 mod register;
+#[cfg(feature = "sandbox")]
+mod rehearse;
+mod report;
+mod routes;
 mod run;
+mod send_mail;
+mod token;
+mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,6 +92,11 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Who is told of what: check, set, dry run, test
+    Routes {
+        #[command(subcommand)]
+        task: routes::Task,
+    },
     /// Make an invite and print its link
     Invite {
         /// What to call the customer
@@ -105,6 +121,8 @@ enum Command {
         /// The invite's id, as `invites` lists it
         id: String,
     },
+    /// Show for how long a customer's services were impaired, per month, subscription, service and region
+    Report(report::Options),
     /// Show what a customer granted, and how it is taken back
     Receipt {
         /// The customer's tenant id
@@ -118,8 +136,27 @@ enum Command {
         #[arg(long)]
         erase: bool,
     },
+    /// List the users of a tenant from Microsoft Graph, all pages, with our application's own identity
+    Users(users::Options),
+    /// Send a message through Microsoft Graph on behalf of a mailbox, with our application's own identity
+    SendMail(send_mail::Options),
+    /// Query Log Analytics with our application's own identity
+    Logs {
+        #[command(subcommand)]
+        task: logs::Task,
+    },
+    /// Publish custom metrics of Azure Monitor with our application's own identity
+    Metrics {
+        #[command(subcommand)]
+        task: Box<metrics::Task>,
+    },
+    /// Show the delivery log: what waits, was told, was given up; send anew
+    Notices {
+        #[command(subcommand)]
+        action: notices::Action,
+    },
     /// Check the set-up from end to end and say what to mend
-    Doctor,
+    Doctor(token::Options),
     /// Make the partner's app registration, and check it later
     Register(register::Options),
     /// Build target/package: what `func start` and `func azure functionapp publish` take
@@ -137,6 +174,13 @@ enum Command {
     /// Measure the engine against a loopback Azure with a fixed latency; use a release build
     #[cfg(feature = "sandbox")]
     Bench(bench::Options),
+    /// Rehearse what may go wrong, in virtual time: prints a table
+    #[cfg(feature = "sandbox")]
+    Rehearse {
+        /// faults: a crash at each boundary of a poll and a delivery; delivery: 10,000 notices and what may befall them
+        #[arg(value_enum)]
+        what: rehearse::What,
+    },
 }
 
 #[tokio::main]
@@ -150,6 +194,7 @@ async fn main() -> ExitCode {
         Command::Customers { task: None } => ask::customers(&common).await,
         Command::Customers { task: Some(task) } => connect::run(&common, task).await,
         Command::Incidents { all } => ask::incidents(&common, all).await,
+        Command::Routes { task } => routes::run(&common, task).await,
         Command::Register(options) => register::run(&common, options).await,
         Command::Invite { label, tenant, subscriptions, tiers, days } => {
             let wanted = NewInvite {
@@ -162,9 +207,23 @@ async fn main() -> ExitCode {
         }
         Command::Invites => ask::invites(&common).await,
         Command::Withdraw { id } => ask::withdraw(&common, &id).await,
+        Command::Report(options) => report::run(&common, options).await,
         Command::Receipt { tenant } => ask::receipt(&common, tenant).await,
         Command::Offboard { tenant, erase } => ask::offboard(&common, tenant, erase).await,
-        Command::Doctor => doctor::run(&common).await,
+        Command::Users(options) => users::run(&common, options).await,
+        Command::SendMail(options) => send_mail::run(&common, options).await,
+        Command::Logs { task } => logs::run(&common, task).await,
+        Command::Metrics { task } => metrics::run(&common, *task).await,
+        Command::Doctor(options) => match options.token {
+            Some(which) => token::run(&common, options, which).await,
+            None if options.has_parameters() => {
+                Err(output::WrongInput("--parameters goes with --token SERVICE".to_owned()).into())
+            }
+            None => doctor::run(&common).await,
+        },
+        Command::Notices { action } => notices::run(&common, action).await,
+        #[cfg(feature = "sandbox")]
+        Command::Rehearse { what } => rehearse::run(&common, what).await,
         Command::Package { out, handler } => run::package(&common, &out, handler.as_deref()),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => demo::sandbox(options).await,

@@ -9,6 +9,7 @@ mod token;
 use serde_json::json;
 
 use super::exchange::{Reply, Request};
+use super::office::GRAPH_AUDIENCE;
 use super::pages;
 use super::switches::RefusedAt;
 use super::world::World;
@@ -159,6 +160,22 @@ fn discovery(world: &World, authority: &str, segment: &str) -> Reply {
         "cloud_instance_name": "sandbox",
     });
     Reply::json(200, &body)
+}
+
+/// Services beside Resource Manager that applications get tokens for.
+const SERVICES: [&str; 6] = [
+    GRAPH_AUDIENCE,
+    "https://api.loganalytics.io",
+    "https://monitoring.azure.com",
+    "https://monitoring.azure.com/",
+    "https://monitor.azure.com",
+    "https://eventgrid.azure.net",
+];
+
+/// The audience that an application asks for with its one scope.
+fn app_audience(scope: &str) -> Result<String, Refused> {
+    let service = scope.trim().strip_suffix("/.default").filter(|one| SERVICES.contains(one));
+    service.map_or_else(|| arm_audience(scope), |service| Ok(service.to_owned()))
 }
 
 /// True for a scope that asks who somebody is and nothing more.

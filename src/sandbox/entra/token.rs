@@ -6,6 +6,7 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::super::exchange::{Reply, Request, field};
+use super::super::office::GRAPH_AUDIENCE;
 use super::super::switches::RefusedAt;
 use super::super::tokens::challenge_of;
 use super::super::world::{User, World};
@@ -13,7 +14,7 @@ use super::super::{Shared, State};
 use super::authorize::segment_key;
 use super::client;
 use super::id_token::id_token;
-use super::{Refused, Segment, arm_audience, identity_only, refused_body};
+use super::{Refused, Segment, app_audience, arm_audience, identity_only, refused_body};
 use crate::model::TenantId;
 
 /// How long a code lives.
@@ -161,7 +162,7 @@ fn for_application(
         );
         return Err(Refused::new(400, "invalid_scope", 1_002_012, text));
     }
-    let audience = arm_audience(scope)?;
+    let audience = app_audience(scope)?;
     let world = &mut state.world;
     let now = world.now();
     let client_id = world.application.client_id;
@@ -197,6 +198,13 @@ fn for_application(
         && let Some(claims) = claims.as_object_mut()
     {
         claims.remove("oid");
+    }
+    if audience == GRAPH_AUDIENCE {
+        let permissions = world.permissions(tenant);
+        // A token without permissions has no such claim.
+        if !permissions.is_empty() {
+            claims["roles"] = json!(permissions);
+        }
     }
     let refresh_in = world.entra.refresh_in;
     let token = shared.keys.any.sign(&claims, shared.keys.any.kid);
