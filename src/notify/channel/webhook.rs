@@ -70,7 +70,7 @@ const RESERVED: &[&str] = &[
 /// What signs.
 enum Key {
     /// `whsec_`: HMAC-SHA256, scheme v1.
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
     /// `whsk_`: Ed25519, scheme v1a.
     Pair(Box<Ed25519KeyPair>),
 }
@@ -94,7 +94,7 @@ impl Key {
         if !(24..=64).contains(&bytes.len()) {
             return Err("holds a secret of other than 24 to 64 bytes");
         }
-        Ok(Self::Shared(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
+        Ok(Self::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &bytes))))
     }
 
     fn sign(&self, signed: &[u8]) -> String {

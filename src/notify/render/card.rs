@@ -30,11 +30,8 @@ pub fn card(message: &Message) -> Value {
         "body": body,
     });
     // A button for each says nothing of which is which: only a single notice has one.
-    if let ([only], Some(card)) = (message.sections.as_slice(), card.as_object_mut()) {
-        if let Some(link) = &only.link {
-            let action = json!({"type": "Action.OpenUrl", "title": "Open in Azure", "url": link});
-            card.insert("actions".to_owned(), json!([action]));
-        }
+    if let [Section { link: Some(link), .. }] = message.sections.as_slice() {
+        card["actions"] = json!([{"type": "Action.OpenUrl", "title": "Open in Azure", "url": link}]);
     }
     card
 }

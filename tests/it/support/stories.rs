@@ -223,7 +223,7 @@ pub fn partner_500() -> Parcel {
         tenant_id: TenantId::from(id(0x1000 + number)),
         display_name: format!("Customer {number:03}"),
         subscriptions: 4,
-        active: number % 10 != 0,
+        active: !number.is_multiple_of(10),
     };
     notice.story.affected = (1..=500).map(customer).collect();
     one((notice, texts))
