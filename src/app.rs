@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::azure;
 use crate::consent::lighthouse::LastDiscovery;
 use crate::daemon::health_metrics::Publisher;
+use crate::history::Newest;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
 use crate::notify::channel::Wire;
@@ -13,6 +14,7 @@ use crate::notify::desk::{Channels, Desk};
 use crate::notify::remind::Reminded;
 use crate::outside::{Clock, Outside, Random};
 use crate::query::TenantCache;
+use crate::query::metrics::Seen;
 use crate::settings::Settings;
 use crate::store::{Folder, Key, Store};
 
@@ -41,6 +43,10 @@ pub struct App {
     pub last_discovery: LastDiscovery,
     /// Who outside is called while the timer works.
     pub dead_man: Option<DeadMan>,
+    /// Up to when each timeline was filed in, kept by ETag.
+    pub newest: Newest,
+    /// What documents of delivery said, kept by ETag for metrics.
+    pub notices_seen: Seen,
     /// What this process has published as metrics.
     pub health_metrics: Publisher,
     /// The reminders that this process put into the outbox.
@@ -83,6 +89,8 @@ impl App {
             desk,
             last_discovery: LastDiscovery::default(),
             dead_man,
+            newest: Newest::default(),
+            notices_seen: Seen::default(),
             health_metrics: Publisher::default(),
             reminded: Reminded::default(),
         })

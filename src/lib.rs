@@ -11,6 +11,7 @@ pub mod azure;
 pub mod consent;
 pub mod daemon;
 pub mod functions;
+pub mod history;
 pub mod hosts;
 pub mod life;
 pub mod limits;

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use crate::app::App;
 use crate::model::{
-    Customer, Invite, Snapshot, SubscriptionId, TenantId, TextHash, Timeline, Transition, TransitionKind,
+    Counters, Customer, Invite, Snapshot, SubscriptionId, TenantId, TextHash, Timeline, Transition, TransitionKind,
 };
 use crate::notify;
-use crate::store::{self, Folder, Key, Listed, Month, Stored};
+use crate::store::{self, Folder, Key, Listed, Part, Stored};
 
 /// Rounds of read, change and write before a contended document is given up.
 const MAX_ROUNDS: u32 = 10;
@@ -68,7 +68,18 @@ async fn erase_all(app: &App, tenant: TenantId) -> Result<(), Error> {
 /// # Errors
 /// The store's.
 pub async fn sweep(app: &App, tenant: TenantId) -> Result<bool, store::Error> {
+    let snapshot = match app.store.read::<Snapshot>(&Key::Health(tenant)).await {
+        // What nobody can read is erased all the same, uncounted.
+        Err(store::Error::Damaged { .. } | store::Error::NewerSchema { .. }) => None,
+        other => other?,
+    };
     let mut found = app.store.read_bytes(&Key::Health(tenant)).await?.is_some();
+    if let Some(snapshot) = snapshot {
+        let take_in = |counters: Option<&Counters>| {
+            counters.cloned().unwrap_or_default().taking_in(&snapshot.value, &snapshot.etag.0)
+        };
+        app.store.settle(&Key::Counters, take_in).await?;
+    }
     app.store.delete(&Key::Health(tenant)).await?;
     for month in app.store.list(Folder::Timeline(tenant)).await? {
         app.store.delete_listed(&month).await?;
@@ -186,10 +197,10 @@ pub async fn forget_subscriptions(
     if erase {
         change::<Snapshot>(app, &Key::Health(tenant), |snapshot| Some(without(snapshot, gone))).await?;
         for line in app.store.list(Folder::Timeline(tenant)).await? {
-            if let Some(key) = Month::of_path(&line.path).map(|month| Key::Timeline(tenant, month)) {
+            if let Some(key) = Part::of_path(&line.path).map(|part| Key::TimelinePart(tenant, part)) {
                 change::<Timeline>(app, &key, |timeline| {
                     let mut after = timeline.clone();
-                    after.transitions.retain(|_, transition| !mentions(&text(transition), gone));
+                    after.transitions.retain(|_, transition| forget(transition, gone));
                     (after != *timeline).then_some(after)
                 })
                 .await?;
@@ -227,7 +238,7 @@ fn without(snapshot: &Snapshot, gone: &BTreeSet<SubscriptionId>) -> Snapshot {
     let mut after = snapshot.clone();
     after.coverage.retain(|id, _| !gone.contains(id));
     after.resources.retain(|id, _| id.subscription().is_none_or(|id| !gone.contains(&id)));
-    after.unfiled.retain(|_, transition| !mentions(&text(transition), gone));
+    after.unfiled.retain(|_, transition| forget(transition, gone));
     after.events.retain(|_, record| {
         record.observations.retain(|id, _| !gone.contains(id));
         let used: BTreeSet<_> = record.observations.values().map(|seen| seen.content.clone()).collect();
@@ -237,8 +248,12 @@ fn without(snapshot: &Snapshot, gone: &BTreeSet<SubscriptionId>) -> Snapshot {
     after
 }
 
-fn text(transition: &Transition) -> String {
-    serde_json::to_string(transition).unwrap_or_default()
+/// Takes the subscriptions out of what a transition knows. False: it is about one of them, and is to go with it.
+fn forget(transition: &mut Transition, gone: &BTreeSet<SubscriptionId>) -> bool {
+    if let Some(event) = &mut transition.event {
+        event.forget(gone);
+    }
+    !mentions(&serde_json::to_string(transition).unwrap_or_default(), gone)
 }
 
 fn mentions(text: &str, ids: &BTreeSet<SubscriptionId>) -> bool {

@@ -4,6 +4,7 @@ mod application;
 mod credential;
 mod monitor;
 mod notify;
+mod otlp;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use url::Url;
 pub use self::application::{Application, Place};
 pub use self::credential::{Credential, Expiry};
 pub use self::notify::{NotifySecrets, Reach, SECRET_PREFIX};
+pub use self::otlp::{Otlp, TraceSampler};
 use self::read::Reader;
 pub use self::unregistered::Unregistered;
 use crate::azure::{Cloud, MetricTarget};
@@ -283,6 +285,12 @@ pub const NAMES: &[(&str, &str)] = &[
     ("PRIVATE_DESTINATIONS", ""),
     ("LOG_FORMAT", "json"),
     ("RUST_LOG", "info"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+    ("OTEL_EXPORTER_OTLP_HEADERS", ""),
+    ("OTEL_SERVICE_NAME", ""),
+    ("OTEL_RESOURCE_ATTRIBUTES", ""),
+    ("OTEL_TRACES_SAMPLER", ""),
+    ("OTEL_TRACES_SAMPLER_ARG", ""),
 ];
 
 impl Settings {
@@ -393,26 +401,45 @@ fn public_url(base: &Url, path: &str) -> String {
     format!("{}{path}", base.as_str().trim_end_matches('/'))
 }
 
-/// How to log (`LOG_FORMAT`, `RUST_LOG`): read on its own, so that faults of the settings are logged too.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How to log (`LOG_FORMAT`, `RUST_LOG`) and where traces go: read on its own, so that faults of the settings are logged too.
+#[derive(Debug, Clone, Default)]
 pub struct LogSettings {
     /// JSON or not; None leaves it to whether stdout is a terminal.
     pub json: Option<bool>,
     /// What to log, such as `info` or `health_monitor=debug`.
     pub filter: Option<String>,
+    /// Where traces go. None: nowhere.
+    pub otlp: Option<Otlp>,
 }
 
 impl LogSettings {
-    /// Reads the process's environment. What is not understood counts as not set.
+    /// Reads the process's environment. A `LOG_FORMAT` that is not understood counts as not set.
+    ///
+    /// # Errors
+    /// [`Faults`] of the OTEL_ settings.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    pub fn from_env() -> Self {
-        let text = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    pub fn from_env() -> Result<Self, Faults> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// The same, and below the environment the `Values` of a `local.settings.json`.
+    ///
+    /// # Errors
+    /// [`Faults`] of the OTEL_ settings.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn load(local_settings: &std::path::Path) -> Result<Self, Faults> {
+        let values = local_values(local_settings)?;
+        Self::from_lookup(|name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))
+    }
+
+    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Faults> {
+        let text = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let json = match text("LOG_FORMAT").as_deref() {
             Some("json") => Some(true),
             Some("pretty") => Some(false),
             _ => None,
         };
-        Self { json, filter: text("RUST_LOG") }
+        Ok(Self { json, filter: text("RUST_LOG"), otlp: Otlp::from_lookup(&lookup)? })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The public HTTP routes under `/api/v1` and `/api/probe`, the same on every host.
 
+mod history;
 mod manage;
 mod notices;
 mod parameters;

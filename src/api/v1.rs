@@ -12,6 +12,7 @@ use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_M
 use warp::http::{HeaderValue, Method, StatusCode};
 use warp::reply::Response;
 
+use super::history;
 use super::manage::{self, Changed};
 use super::parameters::Parameters;
 use super::problem::Problem;
@@ -57,7 +58,7 @@ async fn serve<B: Buf, E>(app: &Arc<App>, call: &Call<'_>, body: impl Stream<Ite
     let request_id = request_id(app, headers);
     let answer = match manage::is_change(call.method) {
         true => change(app, call, body).await.map(|done| changed(done, call.method)),
-        false => route(app, call.path, call.method, call.query).await.map(|body| reply(&body, headers)),
+        false => answered(app, call).await,
     };
     let mut response = match answer {
         Ok(response) => response,
@@ -75,6 +76,30 @@ async fn serve<B: Buf, E>(app: &Arc<App>, call: &Call<'_>, body: impl Stream<Ite
     if let Some(id) = headers.get("x-ms-client-request-id").filter(|id| id.len() <= 128) {
         headers_out.insert("x-ms-client-request-id", id.clone());
     }
+    response
+}
+
+/// The routes that answer: in another form than JSON where they have one, else JSON.
+async fn answered(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Problem> {
+    let segments: Vec<&str> = call.path.trim_end_matches('/').split('/').collect();
+    if segments.as_slice() == ["metrics"] {
+        read(call.method, call.query, &[])?;
+        return Ok(text(query::metrics::metrics(app).await?, query::metrics::CONTENT_TYPE));
+    }
+    if let ["customers", tenant, "report"] = segments.as_slice() {
+        let parameters = read(call.method, call.query, &history::REPORT)?;
+        return Ok(match history::report(app, id("tenantId", tenant)?, &parameters, call.headers).await? {
+            history::Reported::Json(report) => reply(&report, call.headers),
+            history::Reported::Csv(response) => response,
+        });
+    }
+    route(app, call.path, call.method, call.query).await.map(|body| reply(&body, call.headers))
+}
+
+fn text(body: String, kind: &'static str) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -251,6 +276,16 @@ async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Resu
             let answer = query::events(app, id("tenantId", tenant)?, &filter, &parameters.page()?).await?;
             listing(app, &format!("/api/v1/{path}"), &parameters, answer)
         }
+        ["customers", tenant, "timeline"] => {
+            let parameters = read(method, query, &history::TIMELINE)?;
+            let answer = history::timeline(app, id("tenantId", tenant)?, &parameters).await?;
+            listing(app, &format!("/api/v1/{path}"), &parameters, answer)
+        }
+        // Answered before it comes here; other methods are told what it takes.
+        ["customers", _, "report"] | ["metrics"] if method != Method::GET => {
+            return Err(Problem::method_not_allowed(method, "GET"));
+        }
+        ["changes"] => history::changes(app, &read(method, query, &history::CHANGES)?).await?,
         ["incidents"] => {
             let parameters = read(method, query, &["top", "cursor", "status", "eventType"])?;
             let answer = query::incidents(app, &filter(&parameters), &parameters.page()?).await?;

@@ -219,6 +219,7 @@ fn failed(error: Error) -> MailError {
         Error::Throttled { retry_after } => MailError::Throttled { retry_after },
         Error::Unavailable { what } => MailError::Unavailable { what },
         Error::Unreadable { what } => MailError::Unavailable { what: format!("no {what}") },
+        // Only readings are put off.
         error @ (Error::TokenRefused(_) | Error::Credential { .. }) => MailError::Token(error),
     }
 }

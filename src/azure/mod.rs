@@ -5,6 +5,7 @@ mod assertion;
 mod authority;
 mod availability;
 mod backoff;
+mod call_span;
 mod certificate;
 mod checks;
 mod cloud;

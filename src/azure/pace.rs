@@ -307,7 +307,7 @@ fn lane_of(url: &str) -> Quota {
 }
 
 /// The source that a call reads, for counting. Pure.
-fn source_of(url: &str) -> &'static str {
+pub(super) fn source_of(url: &str) -> &'static str {
     let path = path_of(url);
     let of_tenant = path.starts_with("/providers/");
     let tail = path.rsplit_once("/providers/").map_or(path.as_str(), |(_, tail)| tail);

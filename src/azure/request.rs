@@ -6,10 +6,12 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
+use tracing::Instrument as _;
 use url::Url;
 use uuid::Uuid;
 
-use super::{AccessToken, Client, Error, Refusal, backoff};
+use super::{AccessToken, Client, Error, Refusal, backoff, call_span};
+use crate::telemetry::trace;
 
 /// The largest answer we read; Resource Graph promises to stay below 16 MiB.
 const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
@@ -105,7 +107,8 @@ impl Client {
     ) -> Result<Answer, Error> {
         let mut attempt = 1;
         loop {
-            let failure = match self.arm_once(&method, url, token, body).await {
+            let span = call_span::of_manager(&method, url, attempt);
+            let failure = match self.arm_once(&method, url, token, body).instrument(span).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -134,11 +137,14 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Answer, Error> {
         let turn = self.turn(url).await?;
+        let client_request_id = self.request_id().to_string();
+        call_span::sent(&client_request_id);
         let mut request = self
             .http
             .request(method.clone(), url)
             .bearer_auth(token.secret.expose_secret())
-            .header("x-ms-client-request-id", self.request_id().to_string());
+            .header("x-ms-client-request-id", client_request_id)
+            .headers(trace::headers());
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -147,17 +153,13 @@ impl Client {
         }
         let response = request.send().await.map_err(|error| {
             self.heard(&turn, 0, &HeaderMap::new());
+            call_span::lost(&error);
             transport(error)
         })?;
         let (status, headers) = (response.status(), response.headers().clone());
         self.heard(&turn, status.as_u16(), &headers);
         let bytes = read_capped(response).await?;
-        tracing::debug!(
-            http.method = %method,
-            http.status = status.as_u16(),
-            azure.request_id = header(&headers, "x-ms-request-id").unwrap_or_default(),
-            "asked Resource Manager"
-        );
+        call_span::answered(status, &headers);
         answer_of(status, headers, &bytes)
     }
 

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+use tracing::Instrument as _;
 
 use super::authority::Reach;
 use super::request::{any_case, read_capped, retry_after, transport};
-use super::{AccessToken, Authority, Client, EntraRefusal, Error, Service};
+use super::{AccessToken, Authority, Client, EntraRefusal, Error, Service, call_span};
 use crate::model::{TenantId, Timestamp};
+use crate::telemetry::trace;
 
 /// A token is renewed when this much of its life is left ("Identity, consent and onboarding contract", 4.5).
 const RENEW_BEFORE_END: Duration = Duration::from_secs(5 * 60);
@@ -91,9 +93,18 @@ impl Client {
         let ours = [("client_id", client_id.as_str())].into_iter();
         let ours = ours.chain(proof.iter().map(|(name, value)| (*name, value.expose_secret())));
         let form: Vec<_> = form.iter().copied().chain(ours).collect();
-        let response = self.http.post(url).form(&form).send().await.map_err(transport)?;
-        let (status, asked) = (response.status(), retry_after(response.headers()));
-        let body = read_capped(response).await?;
+        let span = call_span::of_entra(&url);
+        let request = self.http.post(url).form(&form);
+        let call = async {
+            let response = request.headers(trace::headers()).send().await.map_err(|error| {
+                call_span::lost(&error);
+                transport(error)
+            })?;
+            let (status, asked) = (response.status(), retry_after(response.headers()));
+            call_span::answered(status, response.headers());
+            Ok::<_, Error>((status, asked, read_capped(response).await?))
+        };
+        let (status, asked, body) = call.instrument(span).await?;
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status.is_success() {
             return granted(&body, self.clock.now());

@@ -11,7 +11,7 @@ async fn main() -> anyhow::Result<()> {
     // First of all: the host knocks each 25 ms.
     let port = handler_port()?;
     let listener = hosts::functions::bind(port).await.with_context(|| format!("cannot listen on port {port}"))?;
-    telemetry::init(&LogSettings::from_env()).map_err(anyhow::Error::from_boxed)?;
+    telemetry::init(&LogSettings::from_env()?).map_err(anyhow::Error::from_boxed)?;
     let settings = Settings::from_env(Door::Functions)?;
     let backend = store::open(&settings.store).with_context(|| "cannot open the store")?;
     let app = App::new(settings, Outside::real(backend)?);

@@ -10,7 +10,7 @@ use health_monitor::{store, telemetry};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    telemetry::init(&LogSettings::from_env()).map_err(anyhow::Error::from_boxed)?;
+    telemetry::init(&LogSettings::from_env()?).map_err(anyhow::Error::from_boxed)?;
     let settings = Settings::from_env(Door::Lambda)?;
     let aws = settings.aws.clone().context("the Lambda door reads AWS settings")?;
     let backend = store::open(&settings.store).context("cannot open the store")?;

@@ -22,6 +22,7 @@ use super::callers::limited;
 use super::gate::{Asked, Gate, Refusal};
 use crate::api::problem::Problem;
 use crate::app::App;
+use crate::telemetry::trace;
 use crate::{api, pages};
 
 /// When an HTTP call is given up: Azure's front end ends it at 230 s, and at `functionTimeout` the host would kill the process
@@ -37,7 +38,8 @@ pub(super) fn front(app: &Arc<App>, gate: Option<Gate>) -> BoxedFilter<(Response
         None => routes,
     };
     let answered = for_people(app, gated.recover(answer).unify().boxed());
-    answered.with(warp::log::custom(log)).map(warp::Reply::into_response).boxed()
+    let logged = answered.with(warp::log::custom(log));
+    logged.with(warp::trace(span)).map(warp::Reply::into_response).boxed()
 }
 
 /// Where people look, problems are pages.
@@ -155,12 +157,27 @@ fn is_unreadable(rejection: &Rejection) -> bool {
         || rejection.find::<warp::body::BodyDeserializeError>().is_some()
 }
 
+/// The span of a request, which goes on with the trace of whoever called.
+fn span(info: warp::trace::Info<'_>) -> tracing::Span {
+    let span = tracing::info_span!(
+        "request",
+        otel.kind = "server",
+        otel.name = %info.method(),
+        http.request.method = %info.method(),
+        url.path = info.path(),
+        http.response.status_code = tracing::field::Empty
+    );
+    trace::go_on(&span, info.request_headers());
+    span
+}
+
 /// One line for each request; never its query, which may hold codes and keys.
 fn log(info: warp::log::Info<'_>) {
+    tracing::Span::current().record("http.response.status_code", info.status().as_u16());
     tracing::info!(
-        http.method = %info.method(),
-        http.path = info.path(),
-        http.status = info.status().as_u16(),
+        http.request.method = %info.method(),
+        url.path = info.path(),
+        http.response.status_code = info.status().as_u16(),
         took_ms = info.elapsed().as_millis() as u64,
         "answered"
     );

@@ -8,7 +8,7 @@ use futures_util::Stream;
 use tokio::net::TcpListener;
 use tracing::Instrument as _;
 use warp::filters::BoxedFilter;
-use warp::http::{StatusCode, header};
+use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::Response;
 use warp::{Buf, Filter as _};
 
@@ -18,6 +18,7 @@ use super::work::{self, DEADLINE, Failure, with_causes};
 use crate::api::problem::Problem;
 use crate::app::App;
 use crate::functions::{Function, Functions, Trigger};
+use crate::telemetry::{self, trace};
 
 /// Binds the port that the host has chosen. To be called before anything slow: the host knocks each 25 ms from the start.
 ///
@@ -42,13 +43,23 @@ fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let called = warp::post()
         .and(warp::path::param())
         .and(warp::path::end())
-        .and(warp::header::optional("x-azure-functions-invocationid"))
+        .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .then(move |name: String, invocation: Option<String>, body| {
+        .then(move |name: String, headers: HeaderMap, body| {
             let (app, functions) = (Arc::clone(&with_app), Arc::clone(&functions));
             async move {
-                let span = tracing::info_span!("invocation", function = name, invocation.id = invocation);
-                call(&app, &functions, &name, body).instrument(span).await
+                let invocation = headers.get("x-azure-functions-invocationid").and_then(|id| id.to_str().ok());
+                let span = tracing::info_span!(
+                    "invocation",
+                    otel.name = %format!("invocation {name}"),
+                    faas.name = name,
+                    faas.invocation_id = invocation
+                );
+                trace::go_on(&span, &headers);
+                let answer = call(&app, &functions, &name, body).instrument(span).await;
+                // The host may end the process at any moment.
+                telemetry::flush().await;
+                answer
             }
         });
     ready.or(called).unify().or(front(app, None)).unify().boxed()
@@ -69,11 +80,15 @@ async fn call<B: Buf, E>(
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };
+    let span = match payload::message(function, &body) {
+        Some(text) => trace::processing(name, &text),
+        None => tracing::Span::current(),
+    };
     let work = match payload::work(function, &body) {
         Ok(work) => work,
         Err(failure) => return failed(&failure),
     };
-    match work::run(app, work, DEADLINE).await {
+    match work::run(app, work, DEADLINE).instrument(span).await {
         Ok(done) => {
             tracing::info!(summary = done.summary, "done");
             succeeded(function, done)

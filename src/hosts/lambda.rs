@@ -12,6 +12,7 @@ use lambda_http::{Adapter, RequestExt as _};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tower_service::Service as _;
+use tracing::Instrument as _;
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderValue, StatusCode, Uri, header};
 use warp::reply::Response;
@@ -25,6 +26,7 @@ use super::work::{self, DEADLINE, Done, Failure, Work, with_causes};
 use crate::api::problem::Problem;
 use crate::app::App;
 use crate::functions::{Functions, Trigger};
+use crate::telemetry::{self, trace};
 
 /// Messages of one batch worked on at once; Lambda scales by running more of us.
 const IN_FLIGHT: usize = 4;
@@ -71,7 +73,10 @@ impl Lambda {
         let handle = |event: LambdaEvent<Value>| {
             let host = self.clone();
             async move {
-                host.dispatch(event).await.map_err(|error| {
+                let answer = host.dispatch(event).await;
+                // Lambda freezes us as soon as it has the answer.
+                telemetry::flush().await;
+                answer.map_err(|error| {
                     tracing::error!(error = with_causes(&error), "failed");
                     lambda_runtime::Error::from(error)
                 })
@@ -127,7 +132,8 @@ impl Lambda {
     async fn timer(&self, function: &str, limit: Duration) -> Result<Value, Error> {
         let work = Work::of_timer(function)
             .ok_or_else(|| Error::UnknownEvent(format!("a schedule for the function {function:?}")))?;
-        let done = work::run(&self.app, work, limit).await?;
+        let span = tracing::info_span!("invocation", faas.name = function);
+        let done = work::run(&self.app, work, limit).instrument(span).await?;
         self.hand_on(&done).await?;
         tracing::info!(function, summary = done.summary, "done");
         Ok(json!({ "summary": done.summary }))
@@ -161,7 +167,10 @@ impl Lambda {
     /// The message's id, when it failed.
     async fn deliver(self, function: String, record: Record, limit: Duration) -> Option<String> {
         let done = match Work::of_message(&function, &record.body)? {
-            Ok(work) => work::run(&self.app, work, limit).await,
+            Ok(work) => {
+                let span = trace::processing(&function, &record.body);
+                work::run(&self.app, work, limit).instrument(span).await
+            }
             Err(failure) => Err(failure),
         };
         match done {

@@ -14,6 +14,7 @@ use tokio::task::{Id, JoinSet};
 
 use crate::functions::HostJson;
 use crate::outside::Clock;
+use crate::telemetry::trace;
 
 /// How messages are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,14 +113,14 @@ struct Waiting {
 
 impl Waiting {
     fn push(&mut self, delivery: Delivery) {
-        if self.texts.insert(delivery.text.clone()) {
+        if self.texts.insert(trace::bare(&delivery.text)) {
             self.order.push_back(delivery);
         }
     }
 
     fn pop(&mut self) -> Option<Delivery> {
         let delivery = self.order.pop_front()?;
-        self.texts.remove(&delivery.text);
+        self.texts.remove(&trace::bare(&delivery.text));
         Some(delivery)
     }
 }

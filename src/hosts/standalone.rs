@@ -19,6 +19,7 @@ use super::queue::{self, Rules};
 use super::work::{self, DEADLINE, Work, with_causes};
 use crate::app::App;
 use crate::functions::{Functions, Trigger, parse_schedule};
+use crate::telemetry::trace;
 
 pub use session_key::ensure_session_key;
 
@@ -208,7 +209,7 @@ async fn timer(app: Arc<App>, name: String, schedule: croner::Cron, queues: Queu
 /// One delivery of a message; false when it is to come again.
 async fn deliver(app: Arc<App>, queues: Queues, function: String, text: String) -> bool {
     match Work::of_message(&function, &text) {
-        Some(Ok(work)) => match perform(&app, work).await {
+        Some(Ok(work)) => match perform(&app, work).instrument(trace::processing(&function, &text)).await {
             Some(messages) => {
                 queues.send(messages);
                 true

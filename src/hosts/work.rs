@@ -8,9 +8,11 @@ use chrono::Timelike as _;
 use crate::app::App;
 use crate::consent;
 use crate::daemon;
+use crate::history;
 use crate::life;
 use crate::notify::{self, NoticeMessage};
 use crate::poll::{self, PollMessage};
+use crate::telemetry::trace;
 
 /// When we give a call up ourselves. It must be shorter than `functionTimeout` of host.json, since the host ends an overdue
 /// call by killing the process with all other calls in it; a test compares the two.
@@ -101,7 +103,11 @@ impl Work {
 /// # Errors
 /// [`Failure::Overdue`], [`Failure::Poll`], [`Failure::Deliver`].
 pub async fn run(app: &Arc<App>, work: Work, limit: Duration) -> Result<Done, Failure> {
-    tokio::time::timeout(limit, perform(app, work)).await.map_err(|_| Failure::Overdue(limit))?
+    let mut done = tokio::time::timeout(limit, perform(app, work)).await.map_err(|_| Failure::Overdue(limit))??;
+    for (_, text) in &mut done.messages {
+        *text = trace::carried(std::mem::take(text));
+    }
+    Ok(done)
 }
 
 async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
@@ -122,6 +128,11 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
                 && let Err(error) = notify::log::sweep(app).await
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "old notices could not be removed");
+            }
+            if history::compact::is_due(app.clock.now())
+                && let Err(error) = history::compact_some(app).await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old timelines could not be put together");
             }
             if let Err(error) = poll::credential::warn_of_expiry(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");

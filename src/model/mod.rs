@@ -1,10 +1,12 @@
 //! The words of the product. No IO, no clock, no async: plain values and what follows from them.
 
 mod access;
+mod counters;
 mod customer;
 mod delivery;
 mod emerging;
 mod event;
+mod facts;
 mod headline;
 mod heartbeat;
 mod ids;
@@ -22,6 +24,7 @@ mod standing;
 mod transition;
 
 pub use access::{AccessTier, AccessTrouble};
+pub use counters::Counters;
 pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
 pub use delivery::{Destination, Lane};
 pub use emerging::{Banner, EmergingChange, EmergingIssue, EmergingIssues, EmergingSeverity, EmergingStage};
@@ -30,6 +33,7 @@ pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
     ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
 };
+pub use facts::{EventFacts, EventView, ResourceFacts};
 pub use heartbeat::{Heartbeat, Silence};
 pub use ids::{
     ClientId, InvalidId, ManagementGroupId, NoticeId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId,

@@ -44,6 +44,9 @@ pub struct Snapshot {
     /// How fast the customer may be read.
     #[serde(default)]
     pub pace: Pace,
+    /// Transitions found so far, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counted: BTreeMap<String, u64>,
     /// Transitions that the timeline may not have yet: written with the snapshot, filed right after, dropped by the next poll.
     #[serde(default)]
     pub unfiled: BTreeMap<TransitionId, Transition>,
@@ -71,6 +74,7 @@ impl Snapshot {
             impacted_at: None,
             recovered: BTreeMap::new(),
             pace: Pace::default(),
+            counted: BTreeMap::new(),
             unfiled: BTreeMap::new(),
         }
     }

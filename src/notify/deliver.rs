@@ -1,7 +1,6 @@
 //! `DeliverNotice`: tells what one message names. Done twice, late, out of order or by many at once, it tells the same: a notice
 //! that has ended is not sent again, a lane is one sender's at a time, and a later state is never overtaken by an earlier one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +12,11 @@ use super::channel::{Channel, Parcel, Receipt, Refusal};
 use super::due::NoticeMessage;
 use super::ledger::{self, Ending};
 use super::outbox::IN_FLIGHT;
-use super::{destination, documents, matching, schedule};
+use super::parcel::{affected, parcel};
+use super::{destination, schedule};
 use crate::app::App;
 use crate::model::{
-    AffectedCustomer, Customer, Destination, IncidentNotes, Lane, Notice, NoticeEnd, NoticeId, NoticeScope, Phase,
-    Routes, Subject, TextHash, TrackingId,
+    Destination, IncidentNotes, Lane, Notice, NoticeEnd, NoticeId, NoticeScope, Phase, Routes, Subject,
 };
 use crate::store::{self, Key};
 
@@ -297,6 +296,11 @@ impl Sender<'_> {
             }
             let now = app.clock.now();
             for notice in &mut notices {
+                // What failed before its destination came back begins anew.
+                if notice.delivery.last_attempt_at < self.known.recovered_at && self.known.recovered_at.is_some() {
+                    notice.delivery.attempts = 0;
+                    notice.delivery.first_attempt_at = None;
+                }
                 notice.delivery.attempts += 1;
                 notice.delivery.first_attempt_at.get_or_insert(now);
                 notice.delivery.last_attempt_at = Some(now);
@@ -425,58 +429,4 @@ fn chance(app: &App) -> f64 {
     let mut bytes = [0; 4];
     app.random.fill(&mut bytes);
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
-}
-
-/// The message, with what is only known when it is sent.
-async fn parcel(app: &App, notices: &[Notice]) -> Result<Parcel, store::Error> {
-    let mut notices = notices.to_vec();
-    let mut texts: BTreeMap<TextHash, String> = BTreeMap::new();
-    for notice in &mut notices {
-        if let (NoticeScope::Partner, None, Subject::Event { tracking_id }) =
-            (notice.scope, &notice.story.customer, &notice.subject)
-        {
-            notice.story.affected = affected(app, tracking_id, &notice.route).await?;
-        }
-        if let Some(hash) = notice.story.event.as_ref().and_then(|event| event.text.clone())
-            && !texts.contains_key(&hash)
-            && let Some(text) = app.store.read_bytes(&Key::Text(hash.clone())).await?
-        {
-            texts.insert(hash, String::from_utf8_lossy(&text.body).into_owned());
-        }
-    }
-    let id = match &notices[..] {
-        [one] => one.id,
-        // The same notices give the same id, on every attempt.
-        many => {
-            let mut ids: Vec<_> = many.iter().map(|notice| notice.id.to_string()).collect();
-            ids.sort();
-            NoticeId::of(NoticeScope::Partner, "", &many[0].channel, &format!("bundle|{}", ids.join("|")))
-        }
-    };
-    let attempt = notices.iter().map(|notice| notice.delivery.attempts).max().unwrap_or(1);
-    Ok(Parcel { id, notices, texts, sent_at: app.clock.now(), attempt })
-}
-
-/// Whom an incident has hit so far of those that a route speaks of, as the snapshots say now.
-async fn affected(app: &App, incident: &TrackingId, route: &str) -> Result<Vec<AffectedCustomer>, store::Error> {
-    let routes = documents::routes(app).await?;
-    let route = routes.routes.iter().find(|known| known.id == route);
-    let spoken_of = |customer: &Customer| route.is_none_or(|route| matching::takes_customer(&route.matches, customer));
-    let snapshots = app.snapshots.all(&app.store).await?;
-    let customers = app.customers.all(&app.store).await?;
-    let name = |customer: Option<&Arc<Customer>>| Some(customer.filter(|one| spoken_of(one))?.display_name.clone());
-    let mut affected: Vec<_> = snapshots
-        .iter()
-        .filter_map(|(tenant_id, snapshot)| {
-            let event = snapshot.events.get(incident)?.merged(incident)?;
-            Some(AffectedCustomer {
-                tenant_id: *tenant_id,
-                display_name: name(customers.get(tenant_id))?,
-                subscriptions: event.subscriptions.len(),
-                active: event.content.is_active(),
-            })
-        })
-        .collect();
-    affected.sort_by(|a, b| (!a.active, &a.display_name, a.tenant_id).cmp(&(!b.active, &b.display_name, b.tenant_id)));
-    Ok(affected)
 }

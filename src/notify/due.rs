@@ -53,13 +53,16 @@ pub fn due<'a>(waiting: impl Iterator<Item = &'a Notice>, facts: &Facts<'_>) -> 
 fn of_channel(channel: &str, notices: Vec<&Notice>, facts: &Facts<'_>) -> Vec<NoticeMessage> {
     let now = facts.now;
     let destination = facts.destinations.get(channel);
-    if let Some(destination) = destination.filter(|one| one.rests(now)) {
-        // Nothing is sent. What waited as long as it would have been tried is given up, many in one message.
-        let given_up =
-            |notice: &&&Notice| destination.failing_for(schedule::PATIENCE, now) && schedule::is_overdue(notice, now);
-        let ids: Vec<_> = notices.iter().filter(given_up).map(|notice| notice.id).collect();
-        let chunks = ids.chunks(IN_ONE_MESSAGE).map(|ids| NoticeMessage { notices: ids.to_vec(), whole: false });
-        return chunks.take(OF_ONE_CHANNEL).collect();
+    let failing = destination.is_some_and(|one| one.failing_since.is_some());
+    // What waited as long as it would have been tried is given up, many in one message.
+    let lost = destination.is_some_and(|one| one.failing_for(schedule::PATIENCE, now));
+    let (given_up, notices): (Vec<_>, Vec<_>) =
+        notices.into_iter().partition(|notice| lost && schedule::is_overdue(notice, now));
+    let ids: Vec<_> = given_up.iter().map(|notice| notice.id).collect();
+    let chunks = ids.chunks(IN_ONE_MESSAGE).map(|ids| NoticeMessage { notices: ids.to_vec(), whole: false });
+    let mut messages: Vec<_> = chunks.take(OF_ONE_CHANNEL).collect();
+    if destination.is_some_and(|one| one.rests(now)) {
+        return messages;
     }
     let recovered_at = destination.and_then(|one| one.recovered_at);
     // What was tried alone goes on alone: the destination may have it.
@@ -71,15 +74,16 @@ fn of_channel(channel: &str, notices: Vec<&Notice>, facts: &Facts<'_>) -> Vec<No
         lanes.entry(lane).or_default().push(notice);
     }
     let mut ready: Vec<Lane<'_>> =
-        lanes.into_values().filter_map(|lane| Lane::ready(lane, recovered_at, now)).collect();
+        lanes.into_values().filter_map(|lane| Lane::ready(lane, recovered_at, failing, now)).collect();
     ready.sort_by_key(|lane| (lane.since, lane.notices[0].id));
     let limit = facts.per_minute.get(channel).map_or(OF_ONE_CHANNEL, |limit| *limit as usize);
     let mut most = limit.clamp(1, OF_ONE_CHANNEL);
-    if destination.is_some_and(|one| one.failing_since.is_some()) {
+    if failing {
         // One finds out how it is; the others wait for what it finds.
         most = 1;
     }
-    ready.into_iter().take(most).map(Lane::message).collect()
+    messages.extend(ready.into_iter().take(most).map(Lane::message));
+    messages
 }
 
 /// The notices of one lane that may be told now.
@@ -93,7 +97,7 @@ struct Lane<'a> {
 impl<'a> Lane<'a> {
     /// The lane, when its newest state (or any remark of it) is due. An older state does not go out alone while the newer one
     /// waits for its next try.
-    fn ready(lane: Vec<&'a Notice>, recovered_at: Option<Timestamp>, now: Timestamp) -> Option<Self> {
+    fn ready(lane: Vec<&'a Notice>, recovered_at: Option<Timestamp>, failing: bool, now: Timestamp) -> Option<Self> {
         let mut notices: Vec<_> = lane.into_iter().filter(|notice| notice.not_before <= now).collect();
         notices.sort_by_key(|notice| (notice.created_at, notice.story.phase, notice.id));
         notices.truncate(IN_ONE_MESSAGE);
@@ -104,7 +108,9 @@ impl<'a> Lane<'a> {
             notice.is_state() && notices.iter().any(later)
         };
         let decisive = notices.iter().filter(|notice| !superseded(notice));
-        let at = decisive.map(|notice| due_at(notice, recovered_at)).min()?;
+        // While the destination fails, its rests say when one of them is tried, not what each was told to wait.
+        let at = |notice: &Notice| if failing { notice.not_before } else { due_at(notice, recovered_at) };
+        let at = decisive.map(|notice| at(notice)).min()?;
         (at <= now).then_some(Self { since: at, notices })
     }
 

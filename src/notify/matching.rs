@@ -1,6 +1,6 @@
 //! Which transitions a route takes. Pure.
 
-use crate::model::{Audience, Customer, Matches, Phase, Route, TransitionKind};
+use crate::model::{Audience, Customer, EventType, Matches, Phase, Route, TransitionKind};
 
 use super::story::Matter;
 
@@ -51,6 +51,7 @@ fn starts(matter: &Matter<'_>) -> Option<&'static [&'static str]> {
         (_, Kind::ResourceNoLongerListed { .. } | Kind::ResourceRecovered { .. }) => {
             Some(&["resourceUnavailable", "resourceDegraded", "resourceUnknown"])
         }
+        (Phase::Ended, Kind::EmergingIssueChanged { .. }) => Some(&["emergingIssueChanged"]),
         (_, Kind::CoverageRestored { .. }) => Some(&["coverageLost"]),
         (_, Kind::AccessRestored { .. }) => Some(&["accessLost"]),
         (_, Kind::CustomerHeard { .. }) => Some(&["customerSilent"]),
@@ -106,13 +107,16 @@ fn passes(matches: &Matches, matter: &Matter<'_>) -> bool {
 
 /// Event type and resource type, which never change.
 fn takes_type(matches: &Matches, matter: &Matter<'_>) -> bool {
-    let of_event = matter.event.as_ref().map(|event| event.content.event_type.as_str());
+    let of_event = match &matter.transition.kind {
+        TransitionKind::EmergingIssueChanged { .. } => Some(EventType::EmergingIssues.to_string()),
+        _ => matter.event.as_ref().map(|event| event.content.event_type.to_string()),
+    };
     let of_resource = matter.transition.kind.resource_id().and_then(|id| {
         let known = matter.resource.and_then(|resource| resource.resource_type.clone());
         known.or_else(|| type_of(id.as_str()))
     });
     let event = matches.event_types.is_empty()
-        || of_event.is_some_and(|of_event| any(&matches.event_types, |name| same(name, of_event)));
+        || of_event.is_some_and(|of_event| any(&matches.event_types, |name| same(name, &of_event)));
     let resource = matches.resource_types.is_empty()
         || of_resource.is_some_and(|of_resource| any(&matches.resource_types, |name| same(name, &of_resource)));
     event && resource

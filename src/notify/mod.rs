@@ -15,6 +15,7 @@ mod ledger;
 pub mod log;
 pub(crate) mod matching;
 pub mod outbox;
+mod parcel;
 pub mod plan;
 pub mod remind;
 pub mod render;

@@ -6,9 +6,9 @@ use chrono_tz::Tz;
 
 use super::hours;
 use crate::model::{
-    Customer, EmergingChange, EventChange, EventContent, MergedEvent, Phase, ResourceState, ReviewStage, Severity,
-    Snapshot, Source, Story, StoryCustomer, StoryEvent, Subject, SubscriptionId, TextHash, TrackingId, Transition,
-    TransitionKind,
+    Customer, EmergingChange, EmergingSeverity, EventChange, EventContent, MergedEvent, Phase, ResourceState,
+    ReviewStage, Severity, Snapshot, Source, Story, StoryCustomer, StoryEvent, Subject, SubscriptionId, TextHash,
+    TrackingId, Transition, TransitionKind,
 };
 use crate::poll::diff_tenant;
 
@@ -140,7 +140,11 @@ impl<'a> Matter<'a> {
             Kind::CredentialExpiring { within_days: 2..=7, .. } => Severity::Medium,
             Kind::CredentialExpiring { .. } => Severity::Low,
             // The status page says what is wrong with the cloud, not with any customer.
-            Kind::EmergingIssueChanged { .. } => Severity::Medium,
+            Kind::EmergingIssueChanged { severity, .. } => match severity {
+                EmergingSeverity::Error => Severity::High,
+                EmergingSeverity::Information => Severity::Low,
+                EmergingSeverity::Warning | EmergingSeverity::Other(_) => Severity::Medium,
+            },
             Kind::SubscriptionStateChanged { .. } => Severity::Medium,
             Kind::SubscriptionAdded { .. } | Kind::SubscriptionRemoved { .. } => Severity::Low,
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use super::{diff_access, diff_events, diff_resources, diff_tenant, follow_up};
+use super::{diff_access, diff_events, diff_resources, diff_tenant, facts, follow_up};
 use crate::azure::reading::{Reading, SubscriptionReading, Trouble};
 use crate::model::{
     Customer, Gap, Snapshot, Source, SourceCoverage, SubscriptionId, TextHash, Timestamp, Transition, TransitionKind,
@@ -59,6 +59,7 @@ pub fn diff(before: &Snapshot, customer: &Customer, reading: &Reading, now: Time
     transitions.extend(coverage(inputs, &mut after));
     transitions.extend(diff_access::diff(before, &mut after, customer, reading));
     transitions.extend(diff_tenant::diff(before, &mut after, reading, now));
+    facts::attach(&mut transitions, before, &after);
 
     follow_up::note(before, &mut after, reading, now);
     after.unfiled = transitions.iter().map(|transition| (transition.id, transition.clone())).collect();

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use crate::app::App;
-use crate::model::{Customer, Snapshot, TenantId, TextHash, Timeline, Transition};
+use crate::history::{self, Shelf};
+use crate::model::{Customer, Snapshot, TenantId, TextHash, Transition};
 use crate::store::{self, Key, Month, Versioned};
 
 /// Texts written at once.
@@ -83,24 +84,11 @@ pub(super) async fn file_in(
     key_of: impl Fn(Month) -> Key,
     transitions: impl Iterator<Item = &Transition>,
 ) -> Result<(), store::Error> {
-    let mut months: BTreeMap<Month, Vec<&Transition>> = BTreeMap::new();
-    for transition in transitions {
-        months.entry(Month::of(transition.at)).or_default().push(transition);
-    }
-    for (month, transitions) in months {
-        let key = key_of(month);
-        app.store
-            .settle(&key, |timeline: Option<&Timeline>| {
-                let mut filed = timeline.cloned().unwrap_or_default();
-                let before = filed.transitions.len();
-                for transition in &transitions {
-                    filed.transitions.entry(transition.id).or_insert_with(|| (*transition).clone());
-                }
-                (filed.transitions.len() > before).then_some(filed)
-            })
-            .await?;
-    }
-    Ok(())
+    let shelf = match key_of(Month::of(app.clock.now())) {
+        Key::Timeline(tenant, _) => Shelf::Customer(tenant),
+        _ => Shelf::Partner,
+    };
+    history::file(app, shelf, transitions).await
 }
 
 /// Changes a customer's record, if there is one and the change is one.

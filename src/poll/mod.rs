@@ -10,6 +10,7 @@ mod diff_lifecycle;
 mod diff_resources;
 pub(crate) mod diff_tenant;
 pub mod emerging;
+mod facts;
 mod follow_up;
 mod keep;
 pub mod plan;
@@ -21,10 +22,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::life;
-use crate::model::{Customer, Snapshot, SubscriptionId, TenantId};
+use crate::model::{Customer, Snapshot, SubscriptionId, TenantId, Transition};
 use crate::notify::{self, NoticeMessage};
 use crate::store::{self, Folder, Key, Versioned};
 use plan::Scope;
@@ -102,7 +104,8 @@ pub async fn poll_subscription(
 }
 
 async fn poll(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollReport, Error> {
-    let done = rounds(app, tenant, scope).await;
+    let span = tracing::info_span!("poll", tenant.id = %tenant);
+    let done = rounds(app, tenant, scope).instrument(span).await;
     // Whoever erases a customer removes the record first. What this poll wrote meanwhile goes as well.
     if app.store.read_bytes(&Key::Customer(tenant)).await?.is_none() {
         life::sweep(app, tenant).await?;
@@ -139,6 +142,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         let mut reading = app.azure.read_health(customer.value.token_tenant(), &ask).await;
         activity::fill(&known, &mut reading);
         let mut diff = diff::diff(&known, &customer.value, &reading, app.clock.now());
+        diff.after.count(&diff.transitions);
         if listing {
             diff.after.listed_at = Some(now);
         }
@@ -158,6 +162,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         })
         .await?;
 
+        diff.transitions.iter().for_each(log);
         let report = PollReport {
             tenant_id: tenant,
             read: reading.subscriptions.len(),
@@ -176,6 +181,29 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         return Ok(report);
     }
     Err(Error::Contended(tenant))
+}
+
+/// One line for each transition that is kept; what was history already is no news for the log either.
+fn log(transition: &Transition) {
+    let kind = &transition.kind;
+    macro_rules! line {
+        ($level:expr) => {
+            tracing::event!(
+                $level,
+                tenant.id = %transition.tenant_id,
+                transition.id = %transition.id,
+                transition.kind = kind.word(),
+                event.tracking_id = kind.tracking_id().map(tracing::field::display),
+                subscription.id = kind.subscription_id().map(tracing::field::display),
+                azure.resource.id = kind.resource_id().map(tracing::field::display),
+                "a transition"
+            )
+        };
+    }
+    match transition.backfill {
+        true => line!(tracing::Level::DEBUG),
+        false => line!(tracing::Level::INFO),
+    }
 }
 
 /// Asks which subscriptions our application can read, and takes what is new into the record. Gives those that were seen; none

@@ -3,6 +3,8 @@
 mod cache;
 mod coverage;
 mod emerging;
+pub mod history;
+pub mod metrics;
 pub mod page;
 pub mod receipt;
 pub mod standing;

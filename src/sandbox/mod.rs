@@ -97,6 +97,8 @@ pub struct RequestRecord {
     pub query: String,
     /// The status of the answer. 0: the connection was closed instead.
     pub status: u16,
+    /// The trace that the caller named.
+    pub traceparent: Option<String>,
 }
 
 #[derive(Debug)]
@@ -150,6 +152,7 @@ impl State {
             path: request.path.clone(),
             query: request.query.clone(),
             status,
+            traceparent: request.headers.get("traceparent").and_then(|value| Some(value.to_str().ok()?.to_owned())),
         });
     }
 }

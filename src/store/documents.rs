@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
 use crate::model::{
-    Customer, Destination, EmergingIssues, Heartbeat, IncidentNotes, Invite, Lane, Notice, Outcome, Routes, Snapshot,
-    Timeline, Told,
+    Counters, Customer, Destination, EmergingIssues, Heartbeat, IncidentNotes, Invite, Lane, Notice, Outcome, Routes,
+    Snapshot, Timeline, Told,
 };
 
 /// The member of every document that holds its schema version.
@@ -67,6 +67,10 @@ impl Stored for Routes {
 }
 
 impl Stored for Heartbeat {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Counters {
     const SCHEMA: u64 = 1;
 }
 

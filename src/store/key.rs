@@ -21,6 +21,10 @@ pub enum Key {
     Timeline(TenantId, Month),
     /// The transitions of the partner himself in one month, such as of his credential.
     PartnerTimeline(Month),
+    /// The transitions of a customer in any span that timelines are kept in.
+    TimelinePart(TenantId, Part),
+    /// The same of the partner himself.
+    PartnerTimelinePart(Part),
     /// The emerging issues of the cloud.
     Emerging,
     /// A notice that is not delivered yet.
@@ -39,6 +43,8 @@ pub enum Key {
     Routes,
     /// The last run of the timer.
     Heartbeat,
+    /// What was counted for customers that were erased.
+    Counters,
     /// What the partner says about an incident.
     Incident(TrackingId),
 }
@@ -77,6 +83,61 @@ impl Month {
     }
 }
 
+/// The span of one timeline document: a month, a day of a month that has too much for one document, or a year of months that
+/// were put together. As `yyyy`, `yyyy-mm` or `yyyy-mm-dd`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part(String);
+
+impl Part {
+    /// The month of a moment.
+    pub fn month(at: Timestamp) -> Self {
+        Self(at.format("%Y-%m").to_string())
+    }
+
+    /// The day of a moment.
+    pub fn day(at: Timestamp) -> Self {
+        Self(at.format("%Y-%m-%d").to_string())
+    }
+
+    /// The year that it is in.
+    pub fn year(&self) -> Self {
+        Self(self.0.chars().take(4).collect())
+    }
+
+    /// True for a year.
+    pub fn is_year(&self) -> bool {
+        self.0.len() == 4
+    }
+
+    /// The span of the path of a timeline, as listed.
+    pub fn of_path(path: &str) -> Option<Self> {
+        let part = path.strip_prefix("timeline/")?.split_once('/')?.1.strip_suffix(".json")?;
+        let digits = part.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+        (digits && matches!(part.len(), 4 | 7 | 10)).then(|| Self(part.to_owned()))
+    }
+
+    /// True when a moment of the time between can be in it.
+    pub fn overlaps(&self, since: Timestamp, until: Timestamp) -> bool {
+        let cut = |at: Timestamp| Part::day(at).0.chars().take(self.0.len()).collect::<String>();
+        cut(since) <= self.0 && self.0 <= cut(until)
+    }
+
+    /// True when it was over before this month began.
+    pub fn ended_before(&self, month: &Month) -> bool {
+        let cut: String = month.0.chars().take(self.0.len()).collect();
+        self.0.chars().take(cut.len()).collect::<String>() < cut
+    }
+}
+
+impl From<Month> for Part {
+    fn from(month: Month) -> Self {
+        Self(month.0)
+    }
+}
+
 /// A folder of documents, to be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folder {
@@ -96,6 +157,8 @@ pub enum Folder {
     Cloud,
     /// Timelines of one customer.
     Timeline(TenantId),
+    /// Timelines of the partner himself.
+    PartnerTimeline,
     /// Notices that are not delivered yet.
     Outbox,
     /// Marks of notices that have ended.
@@ -149,6 +212,8 @@ impl Key {
             Self::Emerging => "cloud/emerging.json".to_owned(),
             Self::PartnerTimeline(month) => format!("timeline/partner/{}.json", month.0),
             Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),
+            Self::PartnerTimelinePart(part) => format!("timeline/partner/{}.json", part.0),
+            Self::TimelinePart(tenant, part) => format!("timeline/{tenant}/{}.json", part.0),
             Self::Outbox(id) => format!("outbox/{id}.json"),
             Self::Told(id) => format!("told/{id}.json"),
             Self::Lane(id) => format!("lanes/{id}.json"),
@@ -157,6 +222,7 @@ impl Key {
             Self::Dead(id) => format!("dead/{id}.json"),
             Self::Routes => "partner/routes.json".to_owned(),
             Self::Heartbeat => "partner/heartbeat.json".to_owned(),
+            Self::Counters => "partner/counters.json".to_owned(),
             Self::Incident(id) => format!("incidents/{}.json", segment(&id.key())),
         }
     }
@@ -174,6 +240,7 @@ impl Folder {
             Self::Timelines => "timeline/",
             Self::Cloud => "cloud/",
             Self::Timeline(tenant) => return format!("timeline/{tenant}/").into(),
+            Self::PartnerTimeline => "timeline/partner/",
             Self::Outbox => "outbox/",
             Self::Told => "told/",
             Self::Lanes => "lanes/",
@@ -211,6 +278,8 @@ mod tests {
             Key::Text(TextHash::of("t")),
             Key::Timeline(tenant, Month::of(now)),
             Key::PartnerTimeline(Month::of(now)),
+            Key::TimelinePart(tenant, Part::day(now)),
+            Key::PartnerTimelinePart(Part::month(now).year()),
             Key::Outbox(NoticeId::from(uuid::Uuid::nil())),
             Key::Told(NoticeId::from(uuid::Uuid::nil())),
             Key::Lane(NoticeId::from(uuid::Uuid::nil())),
@@ -219,6 +288,7 @@ mod tests {
             Key::Dead(NoticeId::from(uuid::Uuid::nil())),
             Key::Routes,
             Key::Heartbeat,
+            Key::Counters,
             Key::Incident("ABCD-123".parse().expect("a tracking id")),
             Key::Emerging,
         ];
@@ -227,9 +297,10 @@ mod tests {
             match &key {
                 Key::Customer(_) | Key::Invite(_) | Key::Session(_) | Key::Health(_) | Key::Text(_) => {}
                 Key::Timeline(..) | Key::PartnerTimeline(_) | Key::Emerging => {}
+                Key::TimelinePart(..) | Key::PartnerTimelinePart(_) => {}
                 Key::Outbox(_) | Key::Told(_) | Key::Delivered(..) | Key::Dead(_) => {}
                 Key::Lane(_) | Key::Destination(_) => {}
-                Key::Routes | Key::Heartbeat | Key::Incident(_) => {}
+                Key::Routes | Key::Heartbeat | Key::Counters | Key::Incident(_) => {}
             }
             let below = Folder::ROOTS.iter().filter(|root| key.path().starts_with(root.prefix().as_ref())).count();
             assert_eq!(below, 1, "{}", key.path());
@@ -237,5 +308,24 @@ mod tests {
         let month = Month::of(now);
         assert_eq!(Month::of_path(&Key::Timeline(tenant, month.clone()).path()), Some(month));
         assert_eq!(Month::of_path("timeline/x/../2026.json"), None);
+    }
+
+    #[test]
+    fn a_timeline_is_a_year_a_month_or_a_day() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let part = |text: &str| Part::of_path(&format!("timeline/partner/{text}.json"));
+        for text in ["2026", "2026-03", "2026-03-07"] {
+            let part = part(text).expect("a part");
+            assert!(part.overlaps(at("2026-03-07T12:00:00Z"), at("2026-03-07T13:00:00Z")), "{text}");
+            assert!(part.overlaps(at("2025-03-07T12:00:00Z"), at("2027-03-07T13:00:00Z")), "{text}");
+            assert!(!part.overlaps(at("2027-01-01T00:00:00Z"), at("2027-03-07T13:00:00Z")), "{text}");
+            assert!(part.ended_before(&Month::of(at("2027-01-01T00:00:00Z"))), "{text}");
+            assert!(!part.ended_before(&Month::of(at("2026-03-31T00:00:00Z"))), "{text}");
+            assert_eq!((part.year().is_year(), part.is_year()), (true, text.len() == 4));
+        }
+        assert!(part("2026-03").expect("a part").ended_before(&Month::of(at("2026-04-01T00:00:00Z"))));
+        for wrong in ["", "26", "2026-3", "2026-03-", "../2026", "2026_03", "2026-03-07T"] {
+            assert_eq!(part(wrong), None, "{wrong}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use documents::{Store, Stored, Versioned};
-pub use key::{Day, Folder, Key, Month};
+pub use key::{Day, Folder, Key, Month, Part};
 pub use local::Local;
 pub use objects::{Memory, Objects};
 

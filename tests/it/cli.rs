@@ -114,6 +114,14 @@ fn the_demo_runs_ends_with_ctrl_c_and_goes_on_where_it_was() {
     let polled = run(&["poll", "--json"], &state);
     assert_eq!((polled.status.code(), json(&polled)["value"].as_array().map(Vec::len)), (Some(0), Some(3)));
     assert_eq!(run(&["incidents", "--all", "--json"], &state).status.code(), Some(0));
+    let report = run(&["report", &tenant, "--format", "csv"], &state);
+    assert_eq!(report.status.code(), Some(3), "the month before onboarding is a gap");
+    assert!(
+        String::from_utf8_lossy(&report.stdout).starts_with("row,month,subscriptionId,service,region,impactMinutes")
+    );
+    let report = run(&["report", &tenant, "--json", "--from", "2020-01", "--to", "2020-02"], &state);
+    assert_eq!(json(&report)["rows"].as_array().map(Vec::len), Some(0));
+    assert_eq!(run(&["report", &tenant, "--from", "soon"], &state).status.code(), Some(2));
     let doctor = run(&["doctor", "--json"], &state);
     assert_eq!(doctor.status.code(), Some(0), "{}", json(&doctor));
     invites_are_made_listed_and_withdrawn(&state);

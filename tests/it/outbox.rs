@@ -33,7 +33,7 @@ async fn foul_weather_and_a_day_without_any_destination_lose_nothing() {
     assert!(figures.hold(), "{figures:?}");
     assert_eq!(figures.put, 240);
     assert!(figures.longest > 20.0 * 3600.0, "somebody waited for the end of the outage: {figures:?}");
-    assert!(figures.longest < 26.0 * 3600.0, "and not much longer: {figures:?}");
+    assert!(figures.longest < 32.0 * 3600.0, "and not much longer: {figures:?}");
     assert!(figures.requests < 240 * 4, "a dead destination costs probes, not tries of each notice: {figures:?}");
 }
 

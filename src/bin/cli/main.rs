@@ -12,6 +12,7 @@ mod output;
 mod register;
 #[cfg(feature = "sandbox")]
 mod rehearse;
+mod report;
 mod routes;
 mod run;
 mod send_mail;
@@ -118,6 +119,8 @@ enum Command {
         /// The invite's id, as `invites` lists it
         id: String,
     },
+    /// Show for how long a customer's services were impaired, per month, subscription, service and region
+    Report(report::Options),
     /// Show what a customer granted, and how it is taken back
     Receipt {
         /// The customer's tenant id
@@ -199,6 +202,7 @@ async fn main() -> ExitCode {
         }
         Command::Invites => ask::invites(&common).await,
         Command::Withdraw { id } => ask::withdraw(&common, &id).await,
+        Command::Report(options) => report::run(&common, options).await,
         Command::Receipt { tenant } => ask::receipt(&common, tenant).await,
         Command::Offboard { tenant, erase } => ask::offboard(&common, tenant, erase).await,
         Command::Users(options) => users::run(&common, options).await,

@@ -39,11 +39,15 @@ pub fn app_of(mut settings: Settings) -> anyhow::Result<Arc<App>> {
 }
 
 /// Logs for commands that run on: to stdout, as the hosts do.
-pub fn log_to_stdout() {
+///
+/// # Errors
+/// Settings that cannot be read.
+pub fn log_to_stdout(settings: &std::path::Path) -> anyhow::Result<()> {
     // Logging that was started before goes on as it is.
-    if let Err(error) = telemetry::init(&LogSettings::from_env()) {
+    if let Err(error) = telemetry::init(&LogSettings::load(settings)?) {
         eprintln!("health-monitor: no logs: {error}");
     }
+    Ok(())
 }
 
 /// Prints a value as JSON.

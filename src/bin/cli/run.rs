@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use health_monitor::hosts::standalone;
 use health_monitor::model::TenantId;
-use health_monitor::{package, poll};
+use health_monitor::{package, poll, telemetry};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
@@ -21,12 +21,13 @@ use crate::output::{self, WITH_GAPS, WrongInput};
 const IN_FLIGHT: usize = 8;
 
 pub async fn serve(common: &Common, listen: SocketAddr) -> anyhow::Result<ExitCode> {
-    output::log_to_stdout();
+    output::log_to_stdout(&common.settings)?;
     let app = output::app(common)?;
     let host = standalone::Host::start(Arc::clone(&app), listen).await?;
     tracing::info!(address = %host.local_addr(), public = %app.settings.public_base_url, "serving; Ctrl-C ends it");
     standalone::asked_to_stop().await;
     host.stop().await;
+    telemetry::flush().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -32,6 +32,13 @@ pub(super) fn work(function: &Function, body: &[u8]) -> Result<Work, Failure> {
     work.unwrap_or_else(|| Err(malformed(format!("{} does no work of this kind", function.name))))
 }
 
+/// The text of the message in a payload. None: it is no message.
+pub(super) fn message(function: &Function, body: &[u8]) -> Option<String> {
+    let Trigger::Queue { binding, .. } = &function.trigger else { return None };
+    let payload: Payload = serde_json::from_slice(body).ok()?;
+    payload.data.get(binding).map(message_text)
+}
+
 /// What the host wants to hear. Queue outputs are arrays of strings, always: a lone string that happens to look like base64
 /// or JSON would be changed on its way.
 pub(super) fn answer(function: &Function, done: Done) -> Value {

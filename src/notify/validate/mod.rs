@@ -21,7 +21,7 @@ const MOST_ROUTES: usize = 500;
 const MOST_NAMED: usize = 2000;
 
 /// The kinds of transitions that a route may name.
-pub const WORDS: [&str; 31] = [
+pub const WORDS: [&str; 32] = [
     "eventOpened",
     "eventUpdated",
     "eventResolved",
@@ -47,6 +47,7 @@ pub const WORDS: [&str; 31] = [
     "coverageLost",
     "credentialExpiring",
     "destinationFailed",
+    "emergingIssueChanged",
     "coverageRestored",
     "accessLost",
     "accessRestored",
@@ -56,7 +57,7 @@ pub const WORDS: [&str; 31] = [
 ];
 
 /// Kinds that are no customer's: only the partner can be told.
-const PARTNERS_OWN: [&str; 3] = ["credentialExpiring", "monitorWasSilent", "destinationFailed"];
+const PARTNERS_OWN: [&str; 4] = ["credentialExpiring", "monitorWasSilent", "destinationFailed", "emergingIssueChanged"];
 
 /// The types of events that Azure has.
 const EVENT_TYPES: [&str; 7] =
@@ -329,7 +330,7 @@ mod tests {
         /routes/0/audience: found "partners"; right would be one of partner, customer; did you mean partner?
         /routes/0/channels/0: found "opps"; right would be one of my ops, ops; did you mean ops?
         /routes/0/match/region: found the member "region"; right would be one of the members transitions, eventTypes, severity, services, regions, tags, customers, labels, subscriptions, resourceTypes; did you mean regions?
-        /routes/0/match/transitions/0: found "eventOpend"; right would be one of eventOpened, eventUpdated, eventResolved, eventReopened, maintenanceAnnounced, maintenanceRescheduled, maintenanceStarted, maintenanceCompleted, eventCancelled, eventRetracted, actionRequired, reviewPublished, detailsWithheld, detailsAvailable, customerSilent, customerHeard, monitorWasSilent, resourceUnavailable, resourceDegraded, resourceUnknown, resourceRecovered, resourceNoLongerListed, coverageLost, credentialExpiring, destinationFailed, coverageRestored, accessLost, accessRestored, subscriptionAdded, subscriptionRemoved, subscriptionStateChanged; did you mean eventOpened or eventReopened?
+        /routes/0/match/transitions/0: found "eventOpend"; right would be one of eventOpened, eventUpdated, eventResolved, eventReopened, maintenanceAnnounced, maintenanceRescheduled, maintenanceStarted, maintenanceCompleted, eventCancelled, eventRetracted, actionRequired, reviewPublished, detailsWithheld, detailsAvailable, customerSilent, customerHeard, monitorWasSilent, resourceUnavailable, resourceDegraded, resourceUnknown, resourceRecovered, resourceNoLongerListed, coverageLost, credentialExpiring, destinationFailed, emergingIssueChanged, coverageRestored, accessLost, accessRestored, subscriptionAdded, subscriptionRemoved, subscriptionStateChanged; did you mean eventOpened or eventReopened?
         /routes/0/match/eventTypes/0: found "ServiceIsue"; right would be one of ServiceIssue, PlannedMaintenance, HealthAdvisory, SecurityAdvisory, RCA, EmergingIssues, Billing; did you mean ServiceIssue?
         /routes/0/match/severity: found "critical"; right would be one of low, medium, high
         /routes/0/match/resourceTypes/0: found "vm"; right would be a resource type such as microsoft.compute/virtualmachines
