@@ -95,15 +95,18 @@ fn take_in(
     {
         return;
     }
-    let recovered = after.recovered.get(id);
-    if known.is_none() && recovered.is_some_and(|recovered| state.since.is_some_and(|since| since <= *recovered)) {
+    let recovered = after.recovered.get(id).copied();
+    if known.is_none() && recovered.is_some_and(|recovered| state.since.is_some_and(|since| since <= recovered)) {
         // A source that has not heard of the recovery.
         return;
     }
     let was = known.map(|known| known.state.clone());
     if state.state == AvailabilityState::Available {
-        if after.resources.remove(id).is_some() {
+        let failed = after.resources.remove(id).is_some();
+        if failed || recovered.is_some() {
             after.recovered.insert(id.clone(), state.since.unwrap_or(at));
+        }
+        if failed {
             tell(TransitionKind::ResourceRecovered { resource_id: id.clone() }, state.since);
         }
         return;
