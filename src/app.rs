@@ -8,6 +8,10 @@ use crate::daemon::health_metrics::Publisher;
 use crate::history::Newest;
 use crate::limits::Limits;
 use crate::model::{Customer, Snapshot};
+use crate::notify::channel::Wire;
+use crate::notify::dead_man::DeadMan;
+use crate::notify::desk::{Channels, Desk};
+use crate::notify::remind::Reminded;
 use crate::outside::{Clock, Outside, Random};
 use crate::query::TenantCache;
 use crate::query::metrics::Seen;
@@ -33,20 +37,36 @@ pub struct App {
     pub customers: TenantCache<Customer>,
     /// Snapshots, likewise.
     pub snapshots: TenantCache<Snapshot>,
+    /// What this process remembers of delivering notices.
+    pub desk: Desk,
     /// When this process last looked for delegations.
     pub last_discovery: LastDiscovery,
     /// Up to when each timeline was filed in, kept by ETag.
     pub newest: Newest,
     /// What documents of delivery said, kept by ETag for metrics.
     pub notices_seen: Seen,
+    /// Who outside is called while the timer works.
+    pub dead_man: Option<DeadMan>,
     /// What this process has published as metrics.
     pub health_metrics: Publisher,
+    /// The reminders that this process put into the outbox.
+    pub reminded: Reminded,
 }
 
 impl App {
     /// Wires the parts. Does no IO.
     pub fn new(settings: Settings, outside: Outside) -> Arc<Self> {
+        Self::with_channels(settings, outside, |channels| Box::new(channels))
+    }
+
+    /// The same with other channels, or around them, such as a rehearsal's.
+    pub fn with_channels(
+        settings: Settings,
+        outside: Outside,
+        channels: impl FnOnce(Wire) -> Box<dyn Channels>,
+    ) -> Arc<Self> {
         let Outside { clock, random, http, backend } = outside;
+        let dead_man = settings.dead_man_url.clone().map(|url| DeadMan::new(http.clone(), url));
         let azure = azure::Client::new(
             settings.cloud.clone(),
             settings.identity.clone(),
@@ -54,6 +74,8 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&random),
         );
+        let wire = Wire::new(&settings, azure.clone(), Arc::clone(&clock), Arc::clone(&random));
+        let desk = Desk::new(channels(wire));
         let limits = Limits::new(settings.rate_limits, random.as_ref());
         Arc::new(Self {
             settings,
@@ -64,10 +86,13 @@ impl App {
             azure,
             customers: TenantCache::new(Folder::Customers, Key::Customer),
             snapshots: TenantCache::new(Folder::Health, Key::Health),
+            desk,
             last_discovery: LastDiscovery::default(),
             newest: Newest::default(),
             notices_seen: Seen::default(),
+            dead_man,
             health_metrics: Publisher::default(),
+            reminded: Reminded::default(),
         })
     }
 }

@@ -17,6 +17,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("ConsentCallback", include_str!("../functions/ConsentCallback/function.json")),
     ("ConsentGrant", include_str!("../functions/ConsentGrant/function.json")),
     ("ConsentStart", include_str!("../functions/ConsentStart/function.json")),
+    ("DeliverNotice", include_str!("../functions/DeliverNotice/function.json")),
     ("HealthApi", include_str!("../functions/HealthApi/function.json")),
     ("PollTenant", include_str!("../functions/PollTenant/function.json")),
     ("PollTimer", include_str!("../functions/PollTimer/function.json")),

@@ -24,6 +24,8 @@ pub mod poll;
 pub mod query;
 pub mod register;
 #[cfg(feature = "sandbox")]
+pub mod rehearsal;
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod settings;
 pub mod store;

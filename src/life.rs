@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::model::{
     Counters, Customer, Invite, Snapshot, SubscriptionId, TenantId, TextHash, Timeline, Transition, TransitionKind,
 };
+use crate::notify;
 use crate::store::{self, Folder, Key, Listed, Part, Stored};
 
 /// Rounds of read, change and write before a contended document is given up.
@@ -48,7 +49,8 @@ pub async fn offboard(app: &App, tenant: TenantId, erase: bool) -> Result<(), Er
     Ok(())
 }
 
-/// Removes everything that is kept of a customer: record, snapshot, timeline, invites, and texts that nobody else refers to.
+/// Removes everything that is kept of a customer: record, snapshot, timeline, notices, invites, and texts that nobody else
+/// refers to.
 async fn erase_all(app: &App, tenant: TenantId) -> Result<(), Error> {
     let record = app.store.read_bytes(&Key::Customer(tenant)).await?.is_some();
     // The record first: a poll that is under way finds it gone at its end, and sweeps what it wrote.
@@ -83,6 +85,7 @@ pub async fn sweep(app: &App, tenant: TenantId) -> Result<bool, store::Error> {
         app.store.delete_listed(&month).await?;
         found = true;
     }
+    found |= notify::log::forget(app, &[tenant.to_string()]).await?;
     for line in app.store.list(Folder::Invites).await? {
         if let Some(id) = line.path.strip_prefix("invites/").and_then(|rest| rest.strip_suffix(".json")) {
             let invite = app.store.read::<Invite>(&Key::Invite(id.to_owned())).await?;
@@ -203,6 +206,8 @@ pub async fn forget_subscriptions(
                 .await?;
             }
         }
+        let names: Vec<_> = gone.iter().map(ToString::to_string).collect();
+        notify::log::forget(app, &names).await?;
         sweep_texts(app).await?;
     } else {
         let removed = gone.iter().map(|&subscription_id| {
@@ -217,6 +222,11 @@ pub async fn forget_subscriptions(
             Some(after)
         })
         .await?;
+        let customer = app.store.read::<Customer>(&Key::Customer(tenant)).await?;
+        let snapshot = app.store.read::<Snapshot>(&Key::Health(tenant)).await?;
+        if let (Some(customer), Some(snapshot)) = (customer, snapshot) {
+            notify::tell(app, &customer.value, &snapshot.value, &snapshot.value, &removed).await?;
+        }
         crate::poll::file(app, tenant, removed.iter()).await?;
     }
     tracing::info!(tenant.id = %tenant, subscriptions = gone.len(), erased = erase, "subscriptions are no longer watched");

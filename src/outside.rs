@@ -86,3 +86,23 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
         .user_agent(concat!("azure-health-partner-monitor/", env!("CARGO_PKG_VERSION")))
         .build()
 }
+
+/// A client for destinations that people configured: names are resolved by `resolver`, which knows where it must not go; no
+/// redirects, no proxy of the environment, nothing unpacked.
+///
+/// # Errors
+/// When the TLS backend cannot start.
+#[expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
+pub fn destination_client(
+    resolver: Arc<impl reqwest::dns::Resolve + 'static>,
+) -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .no_gzip()
+        .referer(false)
+        .dns_resolver(resolver)
+        .connect_timeout(Duration::from_secs(5))
+        .user_agent(concat!("azure-health-partner-monitor/", env!("CARGO_PKG_VERSION")))
+        .build()
+}

@@ -3,6 +3,7 @@
 mod application;
 mod credential;
 mod monitor;
+mod notify;
 mod otlp;
 mod read;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use url::Url;
 
 pub use self::application::{Application, Place};
 pub use self::credential::{Credential, Expiry};
+pub use self::notify::{NotifySecrets, Reach, SECRET_PREFIX};
 pub use self::otlp::{Otlp, TraceSampler};
 use self::read::Reader;
 pub use self::unregistered::Unregistered;
@@ -51,6 +53,8 @@ pub struct Settings {
     pub session_keys: Vec<SessionKey>,
     /// NCRONTAB (`POLL_SCHEDULE`).
     pub poll_schedule: String,
+    /// Who outside is called while the timer works (`DEAD_MAN_URL`).
+    pub dead_man_url: Option<SecretString>,
     /// Keys for the partner API on hosts without function keys (`PARTNER_API_KEYS`).
     pub api_keys: Vec<ApiKey>,
     /// Who may onboard (`ONBOARDING`).
@@ -65,6 +69,10 @@ pub struct Settings {
     pub caller: Caller,
     /// What AWS gives us; only through the Lambda door.
     pub aws: Option<Aws>,
+    /// Which addresses notices may be sent to (`PRIVATE_DESTINATIONS`).
+    pub reach: Reach,
+    /// The secrets of destinations (`NOTIFY_*`).
+    pub notify_secrets: NotifySecrets,
     /// The partner's own resource that customers' health is published for as metrics (`HEALTH_METRICS_RESOURCE_ID`,
     /// `HEALTH_METRICS_REGION`).
     pub health_metrics: Option<MetricTarget>,
@@ -83,6 +91,8 @@ pub struct Aws {
     pub session_token: Option<SecretString>,
     /// The SQS queue of customers to poll (`HEALTH_POLL_QUEUE_URL`).
     pub health_poll_queue: Url,
+    /// The SQS queue of notices to tell (`HEALTH_NOTICES_QUEUE_URL`).
+    pub health_notices_queue: Url,
 }
 
 /// Our application registration (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`) and its credential.
@@ -265,11 +275,14 @@ pub const NAMES: &[(&str, &str)] = &[
     ("AzureWebJobsStorage__blobServiceUri", ""),
     ("SESSION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
     ("POLL_SCHEDULE", "0 * * * * *"),
+    ("DEAD_MAN_URL", ""),
     ("PARTNER_API_KEYS", ""),
     ("ONBOARDING", "invite"),
     ("RATE_LIMITS", "client=60,total=1200,clientLookups=10,totalLookups=120"),
     ("CLIENT_ADDRESS_HEADER", ""),
     ("HEALTH_POLL_QUEUE_URL", ""),
+    ("HEALTH_NOTICES_QUEUE_URL", ""),
+    ("PRIVATE_DESTINATIONS", ""),
     ("LOG_FORMAT", "json"),
     ("RUST_LOG", "info"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
@@ -287,7 +300,7 @@ impl Settings {
     /// [`Faults`], all of them.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env(door: Door) -> Result<Self, Faults> {
-        Self::from_lookup(door, |name| std::env::var(name).ok())
+        Ok(Self::from_lookup(door, |name| std::env::var(name).ok())?.with_secrets(environment()))
     }
 
     /// Reads the process's environment, and below it the `Values` of a `local.settings.json`, if there is one: what the
@@ -298,7 +311,8 @@ impl Settings {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn load(door: Door, local_settings: &std::path::Path) -> Result<Self, Faults> {
         let values = local_values(local_settings)?;
-        Self::from_lookup(door, |name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))
+        let settings = Self::from_lookup(door, |name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))?;
+        Ok(settings.with_secrets(environment().chain(values)))
     }
 
     /// Reads settings from any source of names and values. An empty value counts as not set.
@@ -314,12 +328,14 @@ impl Settings {
         let session_keys = reader.session_keys(door);
         reader.refuse_example_key(&session_keys, public_base_url.as_ref());
         let poll_schedule = reader.poll_schedule();
+        let dead_man_url = reader.dead_man_url();
         let api_keys = reader.api_keys(door);
         let onboarding = reader.onboarding();
         let partner_name = reader.text("PARTNER_NAME").unwrap_or_else(|| "Your Azure partner".to_owned());
         let partner_logo = reader.partner_logo();
         let rate_limits = reader.rate_limits();
         let caller = reader.caller(door);
+        let reach = reader.reach(door);
         let health_metrics = reader.health_metrics();
         let aws = if door == Door::Lambda { reader.aws() } else { None };
         match (identity, cloud, public_base_url, store, onboarding) {
@@ -334,6 +350,7 @@ impl Settings {
                     store,
                     session_keys,
                     poll_schedule,
+                    dead_man_url,
                     api_keys,
                     onboarding,
                     partner_name,
@@ -341,6 +358,8 @@ impl Settings {
                     rate_limits,
                     caller,
                     aws,
+                    reach,
+                    notify_secrets: NotifySecrets::default(),
                     health_metrics,
                 })
             }
@@ -367,6 +386,11 @@ impl Settings {
     pub fn public_is_https(&self) -> bool {
         self.public_base_url.scheme() == "https"
     }
+}
+
+/// The names and values of the environment that are text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Where Entra sends browsers back to: after a sign-in, and after an admin consent.

@@ -62,7 +62,7 @@ var deployContainer = 'app-package'
 // Built-in roles: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 var storageRoles = [
   'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // Storage Blob Data Owner: documents, timer leases, the package
-  '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor: health-poll
+  '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor: health-poll, health-notices
 ]
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb' // Monitoring Metrics Publisher
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6' // Key Vault Secrets User
@@ -101,6 +101,8 @@ resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
 
     resource poll 'queues' = { name: 'health-poll' }
     resource poison 'queues' = { name: 'health-poll-poison' }
+    resource notices 'queues' = { name: 'health-notices' }
+    resource noticesPoison 'queues' = { name: 'health-notices-poison' }
   }
 }
 

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::consent::invite::{self, MAX_LIFE, NewInvite, WithdrawError};
 use crate::life;
 use crate::model::{AccessTier, Customer, InvalidId, SubscriptionId, TenantId, Timestamp};
+use crate::notify::{hours, validate};
 use crate::query;
 use crate::store::Key;
 
@@ -67,7 +68,7 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Opt
     Option::<String>::deserialize(deserializer).map(Some)
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // serde's words name the member and what was expected; they hold nothing of ours.
     serde_json::from_slice(body).map_err(|error| {
         Problem::new(
@@ -179,7 +180,7 @@ fn id<T: std::str::FromStr<Err = InvalidId>>(member: &str, text: &str) -> Result
 }
 
 /// One line of text, neither empty nor too long.
-fn line(member: &str, text: &str, most: usize) -> Result<String, Problem> {
+pub(super) fn line(member: &str, text: &str, most: usize) -> Result<String, Problem> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > most || text.chars().any(char::is_control) {
         return Err(Problem::invalid(member, format!("This must be one line of 1 to {most} characters.")));
@@ -187,17 +188,17 @@ fn line(member: &str, text: &str, most: usize) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
-/// A name of the shape that IANA's time zones have; whether there is such a zone, who writes in it finds out.
+/// A name that IANA's time zones have: in an unknown one, nobody could say when it is morning.
 fn time_zone(text: &str) -> Result<String, Problem> {
-    let sound = !text.is_empty()
-        && text.len() <= 60
-        && text.split('/').all(|part| {
-            part.starts_with(|c: char| c.is_ascii_alphabetic())
-                && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+'))
-        });
-    sound.then(|| text.to_owned()).ok_or_else(|| {
-        Problem::invalid("timeZone", "This must be the IANA name of a time zone, such as Europe/Berlin.")
-    })
+    if hours::zone(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let near = validate::near(text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
+    let meant = if near.is_empty() { String::new() } else { format!(" Did you mean {}?", near.join(" or ")) };
+    Err(Problem::invalid(
+        "timeZone",
+        format!("This must be the IANA name of a time zone, such as Europe/Berlin.{meant}"),
+    ))
 }
 
 fn contacts(addresses: Vec<String>) -> Result<Vec<String>, Problem> {

@@ -2,9 +2,11 @@
 
 mod history;
 mod manage;
+mod notices;
 mod parameters;
 mod probe;
 pub mod problem;
+mod telling;
 mod v1;
 
 use std::sync::Arc;

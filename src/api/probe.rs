@@ -10,6 +10,8 @@ use warp::reply::Response;
 
 use super::problem::Problem;
 use crate::app::App;
+use crate::model::Heartbeat;
+use crate::poll::pulse;
 use crate::store::Key;
 
 /// Who probes waits some seconds only, while our tries with Entra go on for longer.
@@ -25,11 +27,25 @@ pub(super) fn routes(app: Arc<App>) -> BoxedFilter<(Response,)> {
 /// Names what is not usable, and no more: everybody may ask. The log has the causes.
 async fn ready(app: Arc<App>) -> Response {
     let mut unusable = Vec::new();
-    // One read of a document that need not be there: a listing would cost more with each customer.
     let partner = app.settings.identity.tenant_id;
-    if let Err(error) = app.store.read_bytes(&Key::Customer(partner)).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the store is not usable");
-        unusable.push("store");
+    // On Functions no timer may run in this very process: the heartbeat tells of whichever ran last.
+    let mut last_run_at = None;
+    match app.store.read::<Heartbeat>(&Key::Heartbeat).await {
+        Ok(heartbeat) => {
+            let heartbeat = heartbeat.map(|heartbeat| heartbeat.value);
+            last_run_at = heartbeat.as_ref().map(|heartbeat| heartbeat.at);
+            // None: nothing ran yet, which is no silence.
+            if last_run_at.is_some_and(|at| pulse::is_overdue(&app.settings.poll_schedule, at, app.clock.now())) {
+                unusable.push("timer");
+            }
+            if heartbeat.is_some_and(|heartbeat| heartbeat.all_silent()) {
+                unusable.push("polls");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the store is not usable");
+            unusable.push("store");
+        }
     }
     match tokio::time::timeout(PATIENCE, app.azure.app_token(partner)).await {
         Ok(Ok(_)) => {}
@@ -43,16 +59,26 @@ async fn ready(app: Arc<App>) -> Response {
         }
     }
     if unusable.is_empty() {
-        return ok("ready");
+        return ok_with(serde_json::json!({ "status": "ready", "lastRunAt": last_run_at }));
     }
-    let detail = format!("Not usable: {}.", unusable.join(", "));
+    let why = unusable.iter().map(|part| match (*part, last_run_at) {
+        ("timer", Some(at)) => format!("timer (it ran last at {})", at.format("%Y-%m-%dT%H:%M:%SZ")),
+        ("polls", _) => "polls (nothing of any customer is read)".to_owned(),
+        (part, _) => part.to_owned(),
+    });
+    let detail = format!("Not usable: {}.", why.collect::<Vec<_>>().join(", "));
     let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail);
     problem.more.insert("unusable".to_owned(), unusable.into());
+    problem.more.insert("lastRunAt".to_owned(), serde_json::json!(last_run_at));
     problem.into_response()
 }
 
 fn ok(status: &str) -> Response {
-    let mut response = Response::new(serde_json::json!({ "status": status }).to_string().into());
+    ok_with(serde_json::json!({ "status": status }))
+}
+
+fn ok_with(body: serde_json::Value) -> Response {
+    let mut response = Response::new(body.to_string().into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use warp::http::{Method, StatusCode, header};
 use warp::reply::Response;
 
-use crate::{life, poll, query, store};
+use crate::{life, notify, poll, query, store};
 
 /// A problem document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +109,27 @@ impl From<life::Error> for Problem {
         match error {
             life::Error::UnknownCustomer(_) => Self::not_found(),
             life::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<notify::trial::Error> for Problem {
+    fn from(error: notify::trial::Error) -> Self {
+        match error {
+            notify::trial::Error::NoRoute(_) => Self::not_found(),
+            notify::trial::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<notify::incident::Error> for Problem {
+    fn from(error: notify::incident::Error) -> Self {
+        match error {
+            notify::incident::Error::NotFound(_) => Self::not_found(),
+            notify::incident::Error::TooMany => {
+                Self::new(StatusCode::CONFLICT, "too-many-notes", "Too many notes", format!("{error}."))
+            }
+            notify::incident::Error::Store(error) => error.into(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::history;
 use super::manage::{self, Changed};
 use super::parameters::Parameters;
 use super::problem::Problem;
+use super::{notices, telling};
 use crate::app::App;
 use crate::consent::invite;
 use crate::model::{InvalidId, sha256_hex};
@@ -56,7 +57,7 @@ async fn serve<B: Buf, E>(app: &Arc<App>, call: &Call<'_>, body: impl Stream<Ite
     let headers = call.headers;
     let request_id = request_id(app, headers);
     let answer = match manage::is_change(call.method) {
-        true => change(app, call, body).await.map(changed),
+        true => change(app, call, body).await.map(|done| changed(done, call.method)),
         false => answered(app, call).await,
     };
     let mut response = match answer {
@@ -128,6 +129,55 @@ async fn change<B: Buf, E>(
             let erase = none(&["erase"])?.flag("erase")?;
             manage::offboard(app, id("tenantId", tenant)?, erase).await
         }
+        (&Method::PUT, ["routes"]) => {
+            none(&[])?;
+            let body = json_body(call, body).await?;
+            let etag_of = |document: &Value| etag(&serde_json::to_vec(document).unwrap_or_default());
+            telling::set_routes(app, call.headers, &body, etag_of).await
+        }
+        (&Method::POST, ["notices", "replay"]) => {
+            none(&[])?;
+            notices::replay_all(app, &json_body(call, body).await?).await
+        }
+        (&Method::POST, ["notices", notice, "replay"]) => {
+            none(&[])?;
+            notices::replay(app, id("noticeId", notice)?).await
+        }
+        (method, ["notices", "replay"] | ["notices", _, "replay"]) => Err(Problem::method_not_allowed(method, "POST")),
+        (&Method::POST, ["routes", "dry-run"]) => {
+            none(&[])?;
+            telling::dry_run(app, &json_body(call, body).await?).await
+        }
+        (&Method::POST, ["routes", route, "test"]) => {
+            none(&[])?;
+            // Read for its type alone: no form on somebody else's page can ask for a message.
+            json_body(call, body).await?;
+            telling::test(app, route).await
+        }
+        (&Method::POST, ["incidents", tracking_id, said @ ("acknowledge" | "snooze" | "notes")]) => {
+            none(&[])?;
+            let (tracking_id, body) = (id("trackingId", tracking_id)?, json_body(call, body).await?);
+            match *said {
+                "acknowledge" => telling::acknowledge(app, &tracking_id, &body).await,
+                "snooze" => telling::snooze(app, &tracking_id, &body).await,
+                _ => telling::note(app, &tracking_id, &body).await,
+            }
+        }
+        (&Method::DELETE, ["incidents", tracking_id, "acknowledge"]) => {
+            none(&[])?;
+            telling::unacknowledge(app, &id("trackingId", tracking_id)?).await
+        }
+        (&Method::DELETE, ["incidents", tracking_id, "snooze"]) => {
+            none(&[])?;
+            telling::unsnooze(app, &id("trackingId", tracking_id)?).await
+        }
+        (method, ["routes"]) => Err(Problem::method_not_allowed(method, "GET, PUT")),
+        (method, ["incidents", _, "acknowledge" | "snooze"]) => {
+            Err(Problem::method_not_allowed(method, "POST, DELETE"))
+        }
+        (method, ["routes", "dry-run"] | ["routes", _, "test"] | ["incidents", _, "notes"]) => {
+            Err(Problem::method_not_allowed(method, "POST"))
+        }
         (method, ["invites"]) => Err(Problem::method_not_allowed(method, "GET, POST")),
         (method, ["invites", _]) => Err(Problem::method_not_allowed(method, "DELETE")),
         (method, ["customers", _]) => Err(Problem::method_not_allowed(method, "GET, PATCH, DELETE")),
@@ -170,11 +220,14 @@ async fn json_body<B: Buf, E>(call: &Call<'_>, body: impl Stream<Item = Result<B
     Ok(bytes)
 }
 
-fn changed(changed: Changed) -> Response {
-    let mut response = match &changed.body {
-        Some(body) => Response::new(serde_json::to_vec(body).unwrap_or_default().into()),
-        None => Response::default(),
-    };
+fn changed(changed: Changed, method: &Method) -> Response {
+    let bytes = changed.body.as_ref().map(|body| serde_json::to_vec(body).unwrap_or_default());
+    // What was put whole is what a GET gives next: the same ETag serves the next change.
+    let etag = bytes.as_deref().filter(|_| method == Method::PUT).map(etag);
+    let mut response = bytes.map_or_else(Response::default, |bytes| Response::new(bytes.into()));
+    if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
+        response.headers_mut().insert(ETAG, etag);
+    }
     *response.status_mut() = changed.status;
     if changed.body.is_some() {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -198,6 +251,10 @@ async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Resu
         ["customers", tenant, "receipt"] => {
             read(method, query, &[])?;
             body(&query::receipt(app, id("tenantId", tenant)?).await?)
+        }
+        ["routes"] => {
+            read(method, query, &[])?;
+            telling::routes(app).await?
         }
         ["invites"] => {
             read(method, query, &[])?;
@@ -238,6 +295,7 @@ async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Resu
             read(method, query, &[])?;
             body(&query::emerging(app).await?)
         }
+        ["notices"] => notices::list(app, &read(method, query, &["top", "cursor", "state"])?).await?,
         ["incidents", tracking_id] => {
             read(method, query, &[])?;
             body(&query::incident(app, &id("trackingId", tracking_id)?).await?)
@@ -280,10 +338,15 @@ fn listing<T: Serialize>(app: &App, path: &str, parameters: &Parameters, answer:
     listing
 }
 
+/// The strong ETag of a body.
+fn etag(body: &[u8]) -> String {
+    format!("\"{}\"", &sha256_hex(body)[..32])
+}
+
 /// The answer with a strong ETag, or 304 when the caller has it already.
 fn reply(body: &Value, headers: &HeaderMap) -> Response {
     let bytes = serde_json::to_vec(body).unwrap_or_default();
-    let etag = format!("\"{}\"", &sha256_hex(&bytes)[..32]);
+    let etag = etag(&bytes);
     let has_it =
         headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
             list.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == etag)

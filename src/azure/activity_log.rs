@@ -157,6 +157,7 @@ fn event(mut rows: Vec<(Timestamp, ActivityRow)>, texts: &mut BTreeMap<TextHash,
         tags: BTreeSet::new(),
         high_impact: properties.is_hir,
         text_withheld: false,
+        stage: Some(stage).filter(|stage| !stage.is_empty()).map(|stage| line(&stage)),
     };
     Some(ObservedEvent { content, last_update: Some(newest - EARLY), index_only: true })
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
+use chrono::Timelike as _;
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use super::wire::health::{AvailabilityProperties, EventProperties, Impact, Impac
 use super::wire::lenient::fold_keys;
 use crate::model::{
     AvailabilityState, EventContent, EventStatus, EventType, EventUpdate, RegionImpact, ResourceId, ResourceState,
-    ServiceImpact, SubscriptionId, TextHash, TrackingId, unite_impact,
+    ServiceImpact, SubscriptionId, TextHash, Timestamp, TrackingId, unite_impact,
 };
 
 /// The longest text that is kept of one field, in bytes; observed texts are below 20 KB.
@@ -48,6 +49,7 @@ pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash,
     let description = keep(properties.description.or(properties.article.article_content));
     let mut tags: BTreeSet<String> = properties.event_tags.into_iter().collect();
     let mut updates = BTreeSet::new();
+    let mut newest: (Option<Timestamp>, BTreeSet<String>) = Default::default();
     let mut impact = Vec::new();
     for service in properties.impact {
         let Impact { impacted_service, impacted_service_guid, impacted_regions } = service;
@@ -55,11 +57,18 @@ pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash,
         for region in impacted_regions {
             let ImpactedRegion { impacted_region, status, updates: published } = region;
             for update in published {
-                // Only the newest publication's tags speak for the event; the event repeats them where it has tags.
+                let at = update.update_date_time;
                 if let Some(text) = keep(update.summary) {
-                    updates.insert(EventUpdate { at: update.update_date_time, text });
+                    updates.insert(EventUpdate { at, text });
                 }
-                tags.extend(update.event_tags.into_iter().filter(|tag| tag.contains("PIR")));
+                // Only the newest publication's tags speak for the event; a review stays published.
+                tags.extend(update.event_tags.iter().filter(|tag| tag.contains("PIR")).cloned());
+                if at > newest.0 {
+                    newest = (at, BTreeSet::new());
+                }
+                if at == newest.0 {
+                    newest.1.extend(update.event_tags);
+                }
             }
             if let Some(region) = impacted_region {
                 regions.push(RegionImpact { region: line(&region), status: status.map(EventStatus::from) });
@@ -69,6 +78,7 @@ pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash,
             impact.push(ServiceImpact { service: line(service), service_guid: impacted_service_guid, regions });
         }
     }
+    tags.extend(newest.1);
     let content = EventContent {
         event_type: properties.event_type.map_or_else(|| EventType::Other("Unknown".to_owned()), EventType::from),
         event_sub_type: properties.event_sub_type,
@@ -85,8 +95,11 @@ pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash,
         updates: updates.into_iter().rev().collect(),
         tags,
         high_impact: properties.is_hir,
+        stage: None,
     };
-    let event = ObservedEvent { content, last_update: properties.last_update_time, index_only };
+    // One publication has one stamp, which REST and Resource Graph give with different fractions of a second.
+    let last_update = properties.last_update_time.and_then(|at| at.with_nanosecond(0));
+    let event = ObservedEvent { content, last_update, index_only };
     Some(EventRow { subscription, tracking_id, event })
 }
 

@@ -28,9 +28,6 @@ pub enum Error {
         /// How long Azure asked us to wait.
         retry_after: Option<Duration>,
     },
-    /// It was not asked: it did not fit what one poll may spend.
-    #[error("left to the next poll: Azure wants to be asked slowly")]
-    PutOff,
     /// Azure failed or could not be reached, and the tries are used up.
     #[error("Azure could not be reached or failed: {what}")]
     Unavailable {
@@ -152,7 +149,6 @@ impl Error {
         match self {
             Self::Credential { .. } => GapReason::CredentialRefused,
             Self::Throttled { .. } => GapReason::Throttled,
-            Self::PutOff => GapReason::PutOff,
             Self::Unavailable { .. } => GapReason::AzureUnavailable,
             Self::Unreadable { .. } => GapReason::Unreadable,
             Self::TokenRefused(refusal) => refusal.gap_reason(),

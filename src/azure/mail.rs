@@ -220,7 +220,6 @@ fn failed(error: Error) -> MailError {
         Error::Unavailable { what } => MailError::Unavailable { what },
         Error::Unreadable { what } => MailError::Unavailable { what: format!("no {what}") },
         // Only readings are put off.
-        Error::PutOff => MailError::Unavailable { what: "put off".to_owned() },
         error @ (Error::TokenRefused(_) | Error::Credential { .. }) => MailError::Token(error),
     }
 }

@@ -12,7 +12,7 @@ use reqwest::header::HeaderMap;
 use super::backoff::{LONGEST_WAIT, MAX_TRIES};
 use super::request::{header, retry_after};
 use super::{Client, Error};
-use crate::model::{Lane, Pace, Spent, TenantId, Timestamp};
+use crate::model::{Pace, Quota, Spent, TenantId, Timestamp};
 
 /// Resource Graph's documented quota, until its headers say more: so many queries ...
 const QUERIES: u32 = 15;
@@ -41,7 +41,7 @@ pub(crate) struct Pacer {
 struct Known {
     used_at: Timestamp,
     graph: Window,
-    rests: BTreeMap<Lane, Timestamp>,
+    rests: BTreeMap<Quota, Timestamp>,
 }
 
 /// The queries of one window.
@@ -100,7 +100,7 @@ fn delta(duration: Duration) -> TimeDelta {
 /// A call that may be made now.
 #[derive(Debug)]
 pub(super) struct Turn {
-    lane: Lane,
+    lane: Quota,
     source: &'static str,
     window: u64,
 }
@@ -156,7 +156,7 @@ impl Meter {
 
 impl Pacer {
     /// Remembers a rest that another process was told to take.
-    pub(super) fn rest(&self, tenant: TenantId, lane: Lane, until: Timestamp, now: Timestamp) {
+    pub(super) fn rest(&self, tenant: TenantId, lane: Quota, until: Timestamp, now: Timestamp) {
         let mut tenants = held(&self.tenants);
         let known = Self::known(&mut tenants, tenant, now);
         let rest = known.rests.entry(lane).or_insert(until);
@@ -180,14 +180,14 @@ impl Pacer {
     }
 
     /// How long to wait before a call. `Ok`: not at all, and it is counted; the number of its window.
-    fn ask(&self, tenant: TenantId, lane: Lane, now: Timestamp) -> Result<u64, TimeDelta> {
+    fn ask(&self, tenant: TenantId, lane: Quota, now: Timestamp) -> Result<u64, TimeDelta> {
         let mut tenants = held(&self.tenants);
         let known = Self::known(&mut tenants, tenant, now);
         if let Some(until) = known.rests.get(&lane) {
             return Err(*until - now);
         }
         match lane {
-            Lane::Graph => known.graph.take(now).map_or(Ok(known.graph.number), Err),
+            Quota::Graph => known.graph.take(now).map_or(Ok(known.graph.number), Err),
             _ => Ok(0),
         }
     }
@@ -249,7 +249,7 @@ impl Client {
         let Some(meter) = &self.meter else { return };
         let now = self.clock.now();
         let quota = graph_quota(headers);
-        if turn.lane == Lane::Graph {
+        if turn.lane == Quota::Graph {
             self.pacer.answered(meter.tenant, turn.window, quota, now);
         }
         let number = |name: &str| header(headers, name)?.trim().parse::<u32>().ok();
@@ -257,7 +257,7 @@ impl Client {
         let of_tenant = number("x-ms-ratelimit-remaining-tenant-reads");
         let throttled = status == 429 || (status >= 500 && retry_after(headers).is_some());
         let rest = match throttled {
-            true => retry_after(headers).or(quota.filter(|_| turn.lane == Lane::Graph).map(|(_, resets)| resets)),
+            true => retry_after(headers).or(quota.filter(|_| turn.lane == Quota::Graph).map(|(_, resets)| resets)),
             false => of_subscription.filter(|left| *left < Pace::FEW_READS).map(|_| BREATH),
         };
         let until = rest.map(|rest| now + delta(rest.min(LONGEST_REST)));
@@ -296,13 +296,13 @@ fn path_of(url: &str) -> String {
 }
 
 /// What Azure counts a call by. Pure.
-fn lane_of(url: &str) -> Lane {
+fn lane_of(url: &str) -> Quota {
     let path = path_of(url);
     let mut segments = path.trim_start_matches('/').split('/');
     match (segments.next(), segments.next()) {
-        (Some("subscriptions"), Some(id)) => id.parse().map_or(Lane::Tenant, Lane::Subscription),
-        (Some("providers"), Some("microsoft.resourcegraph")) => Lane::Graph,
-        _ => Lane::Tenant,
+        (Some("subscriptions"), Some(id)) => id.parse().map_or(Quota::Tenant, Quota::Subscription),
+        (Some("providers"), Some("microsoft.resourcegraph")) => Quota::Graph,
+        _ => Quota::Tenant,
     }
 }
 
@@ -405,7 +405,7 @@ mod tests {
         let group = format!(
             "https://management.azure.com/subscriptions/{id}/resourceGroups/rg/providers/Microsoft.ResourceHealth/availabilityStatuses?x=/"
         );
-        let lane = Lane::Subscription(id.parse().expect("an id"));
+        let lane = Quota::Subscription(id.parse().expect("an id"));
         for (url, expected) in [
             (format!("{rest}/events?api-version=2025-05-01"), (lane, "events")),
             (format!("{rest}/events/ABCD-123?x=y"), (lane, "event")),
@@ -416,13 +416,13 @@ mod tests {
                 format!("https://m/subscriptions/{id}/providers/microsoft.insights/eventtypes/management/values"),
                 (lane, "activityLog"),
             ),
-            ("https://m/providers/Microsoft.ResourceGraph/resources".to_owned(), (Lane::Graph, "resourceGraph")),
-            ("https://m/providers/Microsoft.ResourceHealth/events".to_owned(), (Lane::Tenant, "tenantEvents")),
+            ("https://m/providers/Microsoft.ResourceGraph/resources".to_owned(), (Quota::Graph, "resourceGraph")),
+            ("https://m/providers/Microsoft.ResourceHealth/events".to_owned(), (Quota::Tenant, "tenantEvents")),
             (
                 "https://m/providers/Microsoft.ResourceHealth/emergingIssues/default".to_owned(),
-                (Lane::Tenant, "emergingIssues"),
+                (Quota::Tenant, "emergingIssues"),
             ),
-            ("https://m/subscriptions?api-version=2022-12-01".to_owned(), (Lane::Tenant, "other")),
+            ("https://m/subscriptions?api-version=2022-12-01".to_owned(), (Quota::Tenant, "other")),
         ] {
             assert_eq!((lane_of(&url), source_of(&url)), expected, "{url}");
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    EventContent, GapReason, ImpactedResources, Lane, ObjectId, ResourceId, ResourceState, Spent, SubscriptionId,
+    EventContent, GapReason, ImpactedResources, ObjectId, Quota, ResourceId, ResourceState, Spent, SubscriptionId,
     TextHash, Timestamp, TrackingId,
 };
 
@@ -21,7 +21,7 @@ pub struct Ask {
     /// Due readings that did not fit the budget.
     pub put_off: u32,
     /// What Azure does not want to be asked before a time.
-    pub rests: BTreeMap<Lane, Timestamp>,
+    pub rests: BTreeMap<Quota, Timestamp>,
 }
 
 /// What to read of one subscription.
@@ -139,6 +139,12 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    /// The trouble of what was not asked, because it did not fit what one poll may spend.
+    pub(super) fn put_off() -> Self {
+        let detail = "left to the next poll: Azure wants to be asked slowly".to_owned();
+        Self { reason: GapReason::PutOff, detail }
+    }
+
     /// The trouble that an error means.
     pub fn of(error: &super::Error) -> Self {
         Self { reason: error.gap_reason(), detail: error.to_string() }

@@ -77,6 +77,8 @@ impl Client {
         let mut page = page_of(self.arm_url(Method::GET, &first, token, None).await?.body)?;
         let mut listing = Listing { rows: std::mem::take(&mut page.0), broken_off: None };
         while let Some(next) = page.1.take() {
+            // It is read whatever is left: half a listing helps nobody.
+            self.spend(1);
             let result = match next_page_allowed(&self.cloud.resource_manager, &next, &seen, pages) {
                 Ok(()) => self.arm_url(Method::GET, &next, token, None).await.and_then(|answer| page_of(answer.body)),
                 Err(error) => Err(error),

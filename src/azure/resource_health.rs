@@ -27,6 +27,8 @@ pub(super) const API_VERSION: &str = "2025-05-01";
 const DETAILS: usize = 20;
 
 type Events = BTreeMap<TrackingId, ObservedEvent>;
+/// A listing, or why there is none.
+type Listed = Result<Listing, Trouble>;
 
 /// What Resource Graph gave for the whole customer.
 struct Sweep {
@@ -51,9 +53,9 @@ struct Answers<'a> {
     id: SubscriptionId,
     asked: &'a AskSubscription,
     index: Option<Events>,
-    events: Option<Result<Listing, Error>>,
+    events: Option<Listed>,
     followed: Option<Result<Vec<Value>, Error>>,
-    resources: Option<Result<Listing, Error>>,
+    resources: Option<Listed>,
     activity: Option<(ActivityReading, BTreeMap<TextHash, String>)>,
 }
 
@@ -77,7 +79,7 @@ impl Client {
             Ok(token) => {
                 principal = self.principal_of(&token, tenant).ok();
                 if let Some(since) = ask.tenant_events {
-                    let listed = self.list_tenant_events(&token, since).await;
+                    let listed = self.list_tenant_events(&token, since).await.map_err(|error| Trouble::of(&error));
                     tenant_events = Some(combine(None, Some(listed), false, &mut gathered));
                 }
                 let read = self.read_with(&token, ask, &mut gathered).await;
@@ -122,14 +124,6 @@ impl Client {
             ask.subscriptions.iter().filter(|(_, wanted)| wanted.events.is_some()).map(|(id, _)| *id).collect();
         let sweep = if wanted.is_empty() { None } else { Some(self.sweep(token, &wanted, gathered).await) };
         gathered.token_refused = matches!(&sweep, Some(Err(error)) if error.token_is_refused());
-        let visible = sweep.as_ref().and_then(|sweep| sweep.as_ref().ok()).map(|sweep| &sweep.visible);
-        let mut impacted = Impacted::new();
-        if let (Some(pairs), false) = (&ask.impacted, gathered.token_refused) {
-            let none = BTreeSet::new();
-            let at = self.clock.now();
-            impacted = self.read_impacted(token, visible.unwrap_or(&none), pairs, at).await;
-            gathered.impacted_asked = true;
-        }
         let mut order: Vec<_> = ask.subscriptions.iter().collect();
         // Whoever was not read for the longest time comes first, should the budget not reach for all.
         order.sort_by_key(|(id, asked)| (asked.events.as_ref().map(|events| events.since), **id));
@@ -155,8 +149,10 @@ impl Client {
             };
             async move {
                 let events = match (&asked.events, rest) {
-                    (Some(events), Rest::Asked) => Some(self.list_events(token, id, events.since).await),
-                    (_, Rest::PutOff) => Some(Err(Error::PutOff)),
+                    (Some(events), Rest::Asked) => {
+                        Some(self.list_events(token, id, events.since).await.map_err(|error| Trouble::of(&error)))
+                    }
+                    (_, Rest::PutOff) => Some(Err(Trouble::put_off())),
                     _ => None,
                 };
                 let follow = asked.events.as_ref().map(|events| &events.follow).filter(|follow| !follow.is_empty());
@@ -165,8 +161,8 @@ impl Client {
                     None => None,
                 };
                 let resources = match (asked.resources, asked.resources_put_off) {
-                    (true, _) => Some(self.list_availability(token, id).await),
-                    (false, true) => Some(Err(Error::PutOff)),
+                    (true, _) => Some(self.list_availability(token, id).await.map_err(|error| Trouble::of(&error))),
+                    (false, true) => Some(Err(Trouble::put_off())),
                     (false, false) => None,
                 };
                 let activity = match asked.activity {
@@ -182,11 +178,20 @@ impl Client {
         });
         // Collected first: a stream that holds the closure would not be `Send` for every lifetime.
         let calls: Vec<_> = calls.collect();
+        // Texts and what Resource Graph does not show come first, should little be spare.
+        let visible = sweep.as_ref().and_then(|sweep| sweep.as_ref().ok()).map(|sweep| &sweep.visible);
+        let mut impacted = Impacted::new();
+        if let (Some(pairs), false) = (&ask.impacted, gathered.token_refused) {
+            let none = BTreeSet::new();
+            let at = self.clock.now();
+            impacted = self.read_impacted(token, visible.unwrap_or(&none), pairs, at).await;
+            gathered.impacted_asked = true;
+        }
         let answers: Vec<_> = futures_util::stream::iter(calls).buffer_unordered(IN_FLIGHT).collect().await;
         let mut readings = BTreeMap::new();
         for answers in answers {
             let Answers { id, asked, index, events: listed, followed, resources, activity } = answers;
-            let in_full = |listed: &Result<Listing, Error>| listed.as_ref().is_ok_and(|all| all.broken_off.is_none());
+            let in_full = |listed: &Listed| listed.as_ref().is_ok_and(|all| all.broken_off.is_none());
             let wide = asked.events.as_ref().is_some_and(|events| events.wide && events.listing);
             let listed_wide = listed.as_ref().filter(|_| wide).map(in_full);
             let was_followed = followed.as_ref().map(Result::is_ok);
@@ -383,12 +388,7 @@ fn needs_rest(asked: &AskEvents, index: Option<&Events>) -> bool {
 }
 
 /// Puts Resource Graph's rows and REST's listing together: the newer counts, REST where both are equally new.
-fn combine(
-    index: Option<Events>,
-    listed: Option<Result<Listing, Error>>,
-    listed_wide: bool,
-    gathered: &mut Gathered,
-) -> EventsReading {
+fn combine(index: Option<Events>, listed: Option<Listed>, listed_wide: bool, gathered: &mut Gathered) -> EventsReading {
     let wide = index.is_some() || listed_wide;
     let mut rows = index.unwrap_or_default();
     let trouble = match listed {
@@ -402,7 +402,7 @@ fn combine(
             }
             listing.broken_off.as_ref().map(partial)
         }
-        Some(Err(error)) => Some(Trouble::of(&error)),
+        Some(Err(trouble)) => Some(trouble),
     };
     // Resource Graph saw the subscription and all its events: only texts are missing, and they are asked for again.
     let trouble =
@@ -418,7 +418,7 @@ fn insert(events: &mut Events, id: TrackingId, event: ObservedEvent) {
     events.insert(id, event);
 }
 
-fn availability(answer: Result<Listing, Error>, gathered: &mut Gathered) -> ResourcesReading {
+fn availability(answer: Listed, gathered: &mut Gathered) -> ResourcesReading {
     match answer {
         Ok(listing) => {
             let mut rows = BTreeMap::new();
@@ -433,7 +433,7 @@ fn availability(answer: Result<Listing, Error>, gathered: &mut Gathered) -> Reso
             }
             ResourcesReading { rows: rows.into_iter().collect(), trouble: listing.broken_off.as_ref().map(partial) }
         }
-        Err(error) => ResourcesReading { rows: Vec::new(), trouble: Some(Trouble::of(&error)) },
+        Err(trouble) => ResourcesReading { rows: Vec::new(), trouble: Some(trouble) },
     }
 }
 

@@ -29,7 +29,7 @@ impl FromStr for ResourcePath {
                 && !segment.chars().all(|c| c == '.')
         };
         let words = segments.len() >= 8
-            && segments.len() % 2 == 0
+            && segments.len().is_multiple_of(2)
             && [(0, "subscriptions"), (2, "resourcegroups"), (4, "providers")]
                 .iter()
                 .all(|(at, word)| segments[*at].eq_ignore_ascii_case(word));

@@ -1,7 +1,5 @@
 //! The door of AWS Lambda.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
 use health_monitor::app::App;
 use health_monitor::hosts::lambda::Lambda;
@@ -17,7 +15,7 @@ async fn main() -> anyhow::Result<()> {
     let aws = settings.aws.clone().context("the Lambda door reads AWS settings")?;
     let backend = store::open(&settings.store).context("cannot open the store")?;
     let outside = Outside::real(backend)?;
-    let queue = sqs::Queue::new(outside.http.clone(), Arc::clone(&outside.clock), aws);
+    let queues = sqs::Queue::all(&outside.http, &outside.clock, &aws);
     let app = App::new(settings, outside);
-    Lambda::new(app, queue).run().await.map_err(anyhow::Error::from_boxed)
+    Lambda::new(app, queues).run().await.map_err(anyhow::Error::from_boxed)
 }

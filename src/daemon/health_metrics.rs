@@ -58,7 +58,7 @@ pub async fn publish(app: &App) -> Result<Option<Published>, Error> {
     let this = minute(app.clock.now());
     let held = || app.health_metrics.0.lock().unwrap_or_else(PoisonError::into_inner);
     // Taken by one at a time: whoever comes second finds the minute done.
-    let before = std::mem::replace(&mut held().last, Some(this));
+    let before = held().last.replace(this);
     if before.is_some_and(|last| last >= this) {
         held().last = before;
         return Ok(None);

@@ -8,6 +8,7 @@ pub mod health_metrics;
 mod jobs;
 mod parameters;
 mod patience;
+mod sample_file;
 
 pub use caller::{Caller, OpenError};
 pub use jobs::{publish, query, send, user, users};

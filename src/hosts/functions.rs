@@ -116,7 +116,9 @@ fn failed(failure: &Failure) -> Response {
         Failure::Overdue(_) => {
             (StatusCode::GATEWAY_TIMEOUT, "overdue", "Overdue", "The work took too long.".to_owned())
         }
-        Failure::Poll(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed", "Failed", "The log says why.".to_owned()),
+        Failure::Poll(_) | Failure::Deliver(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "failed", "Failed", "The log says why.".to_owned())
+        }
     };
     tracing::error!(error = with_causes(failure), "failed");
     Problem::new(status, kind, title, detail).into_response()

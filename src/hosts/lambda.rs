@@ -22,13 +22,13 @@ use super::callers::{self, Peer};
 use super::front::front;
 use super::gate::Gate;
 use super::sqs;
-use super::work::{self, DEADLINE, Failure, Work, with_causes};
+use super::work::{self, DEADLINE, Done, Failure, Work, with_causes};
 use crate::api::problem::Problem;
 use crate::app::App;
-use crate::functions::Functions;
+use crate::functions::{Functions, Trigger};
 use crate::telemetry::{self, trace};
 
-/// Customers of one batch polled at once; Lambda scales by running more of us.
+/// Messages of one batch worked on at once; Lambda scales by running more of us.
 const IN_FLIGHT: usize = 4;
 /// What is left of an invocation's time for our answer.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -37,7 +37,8 @@ const MARGIN: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Lambda {
     app: Arc<App>,
-    queue: sqs::Queue,
+    queues: Vec<sqs::Queue>,
+    functions: Arc<Functions>,
     routes: BoxedFilter<(Response,)>,
 }
 
@@ -56,11 +57,12 @@ pub enum Error {
 }
 
 impl Lambda {
-    /// The host around the app. The queue is where `PollTimer` hands customers on.
-    pub fn new(app: Arc<App>, queue: sqs::Queue) -> Self {
-        let gate = Gate::new(Functions::embedded(), &app.settings.api_keys);
+    /// The host around the app. The queues are where work is handed on.
+    pub fn new(app: Arc<App>, queues: Vec<sqs::Queue>) -> Self {
+        let functions = Functions::embedded();
+        let gate = Gate::new(functions.clone(), &app.settings.api_keys);
         let routes = front(&app, Some(gate));
-        Self { app, queue, routes }
+        Self { app, queues, functions: Arc::new(functions), routes }
     }
 
     /// Serves events until Lambda ends the process.
@@ -94,10 +96,10 @@ impl Lambda {
             Event::Http => self.http(payload, context, limit).await,
             Event::Schedule { function } => self.timer(&function, limit).await,
             Event::Queue { name, records } => {
-                if name != self.queue.name() {
+                let Some(function) = self.reader(&name) else {
                     return Err(Error::UnknownEvent(format!("messages of a queue {name}")));
-                }
-                Ok(self.batch(records, limit).await)
+                };
+                Ok(self.batch(&function, records, limit).await)
             }
         }
     }
@@ -132,32 +134,55 @@ impl Lambda {
             .ok_or_else(|| Error::UnknownEvent(format!("a schedule for the function {function:?}")))?;
         let span = tracing::info_span!("invocation", faas.name = function);
         let done = work::run(&self.app, work, limit).instrument(span).await?;
-        let messages: Vec<String> = done.messages.into_iter().map(|(_, text)| text).collect();
-        self.queue.send(&messages).await?;
+        self.hand_on(&done).await?;
         tracing::info!(function, summary = done.summary, "done");
         Ok(json!({ "summary": done.summary }))
     }
 
+    /// The function that reads a queue.
+    fn reader(&self, queue: &str) -> Option<String> {
+        let reads = |trigger: &Trigger| matches!(trigger, Trigger::Queue { queue: read, .. } if read == queue);
+        Some(self.functions.list.iter().find(|function| reads(&function.trigger))?.name.clone())
+    }
+
+    /// Sends what a piece of work left to be done.
+    async fn hand_on(&self, done: &Done) -> Result<(), sqs::Error> {
+        for queue in &self.queues {
+            let of_queue = done.messages.iter().filter(|(name, _)| *name == queue.name());
+            let messages: Vec<String> = of_queue.map(|(_, text)| text.clone()).collect();
+            queue.send(&messages).await?;
+        }
+        Ok(())
+    }
+
     /// Each message by itself: only those that failed come again.
-    async fn batch(&self, records: Vec<Record>, limit: Duration) -> Value {
-        let deliveries: Vec<_> = records.into_iter().map(|record| self.clone().deliver(record, limit)).collect();
+    async fn batch(&self, function: &str, records: Vec<Record>, limit: Duration) -> Value {
+        let deliveries: Vec<_> =
+            records.into_iter().map(|record| self.clone().deliver(function.to_owned(), record, limit)).collect();
         let failed: Vec<Option<String>> = stream::iter(deliveries).buffer_unordered(IN_FLIGHT).collect().await;
         let failures: Vec<Value> = failed.into_iter().flatten().map(|id| json!({ "itemIdentifier": id })).collect();
         json!({ "batchItemFailures": failures })
     }
 
     /// The message's id, when it failed.
-    async fn deliver(self, record: Record, limit: Duration) -> Option<String> {
-        let function = "PollTenant";
-        let done = match Work::of_message(function, &record.body)? {
+    async fn deliver(self, function: String, record: Record, limit: Duration) -> Option<String> {
+        let done = match Work::of_message(&function, &record.body)? {
             Ok(work) => {
-                let span = trace::processing(function, &record.body);
+                let span = trace::processing(&function, &record.body);
                 work::run(&self.app, work, limit).instrument(span).await
             }
             Err(failure) => Err(failure),
         };
         match done {
             Ok(done) => {
+                // Not sent, it is found in the outbox by the next timer: doing the work again would not send it sooner.
+                if let Err(error) = self.hand_on(&done).await {
+                    tracing::warn!(
+                        function,
+                        error = &error as &dyn std::error::Error,
+                        "what is to be done was not handed on"
+                    );
+                }
                 tracing::info!(function, summary = done.summary, "done");
                 None
             }

@@ -27,6 +27,7 @@ pub struct Queue {
     http: reqwest::Client,
     clock: Arc<dyn Clock>,
     aws: Aws,
+    address: url::Url,
 }
 
 /// Why messages were not sent. What was sent before stays sent.
@@ -84,14 +85,20 @@ struct Fault {
 }
 
 impl Queue {
-    /// The queue of customers to poll.
-    pub fn new(http: reqwest::Client, clock: Arc<dyn Clock>, aws: Aws) -> Self {
-        Self { http, clock, aws }
+    /// The queues of customers to poll and of notices to tell.
+    pub fn all(http: &reqwest::Client, clock: &Arc<dyn Clock>, aws: &Aws) -> Vec<Self> {
+        let queue = |address: &url::Url| Self {
+            http: http.clone(),
+            clock: Arc::clone(clock),
+            aws: aws.clone(),
+            address: address.clone(),
+        };
+        [&aws.health_poll_queue, &aws.health_notices_queue].map(queue).to_vec()
     }
 
     /// The queue's name: the end of its address and of its ARN.
     pub fn name(&self) -> &str {
-        self.aws.health_poll_queue.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+        self.address.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default()
     }
 
     /// Sends every message, in calls of ten.
@@ -134,11 +141,11 @@ impl Queue {
 
     /// One call; what it gives back was not taken.
     async fn call(&self, messages: &BTreeMap<String, &str>) -> Result<Vec<Failed>, Error> {
-        let queue_url = self.aws.health_poll_queue.as_str();
+        let queue_url = self.address.as_str();
         let entries =
             messages.iter().map(|(id, text)| Entry { id: id.clone(), message_body: text }).collect::<Vec<_>>();
         let body = serde_json::to_vec(&Batch { queue_url, entries }).expect("texts are always JSON");
-        let mut endpoint = self.aws.health_poll_queue.clone();
+        let mut endpoint = self.address.clone();
         endpoint.set_path("/");
         let mut headers = BTreeMap::from([
             ("content-type", MEDIA_TYPE.to_owned()),

@@ -80,19 +80,22 @@ impl Host {
         let mut tasks = JoinSet::new();
         let server = warp::serve(front(&app, Some(gate))).incoming(listener);
         tasks.spawn(server.graceful(stopped(&stop)).run());
-        let mut queues = Queues::default();
+        let (mut queues, mut readers) = (Queues::default(), Vec::new());
         for function in &functions.list {
             if let Trigger::Queue { queue, .. } = &function.trigger {
                 let (sender, receiver) = mpsc::unbounded_channel();
                 queues.0.insert(queue.clone(), sender);
-                let (app, name, stop) = (Arc::clone(&app), function.name.clone(), stopped(&stop));
-                let rules = Rules::from(&functions.host);
-                tasks.spawn(async move {
-                    let clock = Arc::clone(&app.clock);
-                    let handle = |text: String| deliver(Arc::clone(&app), name.clone(), text);
-                    queue::run(&name, rules, clock, receiver, stop, handle).await;
-                });
+                readers.push((function.name.clone(), receiver));
             }
+        }
+        for (name, receiver) in readers {
+            let (app, stop, queues) = (Arc::clone(&app), stopped(&stop), queues.clone());
+            let rules = Rules::from(&functions.host);
+            tasks.spawn(async move {
+                let clock = Arc::clone(&app.clock);
+                let handle = |text: String| deliver(Arc::clone(&app), queues.clone(), name.clone(), text);
+                queue::run(&name, rules, clock, receiver, stop, handle).await;
+            });
         }
         for (name, schedule) in timers {
             tasks.spawn(timer(Arc::clone(&app), name, schedule, queues.clone(), stopped(&stop)));
@@ -204,9 +207,15 @@ async fn timer(app: Arc<App>, name: String, schedule: croner::Cron, queues: Queu
 }
 
 /// One delivery of a message; false when it is to come again.
-async fn deliver(app: Arc<App>, function: String, text: String) -> bool {
+async fn deliver(app: Arc<App>, queues: Queues, function: String, text: String) -> bool {
     match Work::of_message(&function, &text) {
-        Some(Ok(work)) => perform(&app, work).instrument(trace::processing(&function, &text)).await.is_some(),
+        Some(Ok(work)) => match perform(&app, work).instrument(trace::processing(&function, &text)).await {
+            Some(messages) => {
+                queues.send(messages);
+                true
+            }
+            None => false,
+        },
         Some(Err(failure)) => {
             tracing::error!(function, error = with_causes(&failure), "failed");
             false

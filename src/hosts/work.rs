@@ -10,6 +10,7 @@ use crate::consent;
 use crate::daemon;
 use crate::history;
 use crate::life;
+use crate::notify::{self, NoticeMessage};
 use crate::poll::{self, PollMessage};
 use crate::telemetry::trace;
 
@@ -22,9 +23,14 @@ const ORPHANS_UNTIL_MINUTE: u32 = 3;
 
 /// How long the status page of the cloud may keep the planning waiting.
 const EMERGING_LIMIT: Duration = Duration::from_secs(5);
+/// Old entries of the delivery log are removed once a day, in the first minutes of this hour, UTC.
+const LOG_SWEPT_AT_HOUR: u32 = 3;
 
 /// The queue of customers to poll.
 pub const POLLS: &str = "health-poll";
+
+/// The queue of notices to tell.
+pub const NOTICES: &str = "health-notices";
 
 /// A piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +39,8 @@ pub enum Work {
     PollTimer,
     /// Poll one customer.
     PollTenant(PollMessage),
+    /// Tell some notices.
+    DeliverNotice(NoticeMessage),
 }
 
 /// What a piece of work left to be done and said.
@@ -56,6 +64,9 @@ pub enum Failure {
     /// The poll failed.
     #[error(transparent)]
     Poll(#[from] poll::Error),
+    /// The notices could not be worked on: the store failed.
+    #[error(transparent)]
+    Deliver(#[from] crate::store::Error),
 }
 
 impl Work {
@@ -69,9 +80,12 @@ impl Work {
     /// # Errors
     /// [`Failure::Malformed`].
     pub fn of_message(function: &str, text: &str) -> Option<Result<Self, Failure>> {
-        (function == "PollTenant").then(|| {
-            serde_json::from_str(text).map(Self::PollTenant).map_err(|error| Failure::Malformed(error.to_string()))
-        })
+        let work = match function {
+            "PollTenant" => serde_json::from_str(text).map(Self::PollTenant),
+            "DeliverNotice" => serde_json::from_str(text).map(Self::DeliverNotice),
+            _ => return None,
+        };
+        Some(work.map_err(|error| Failure::Malformed(error.to_string())))
     }
 
     /// The function that this work belongs to.
@@ -79,6 +93,7 @@ impl Work {
         match self {
             Self::PollTimer => "PollTimer",
             Self::PollTenant(_) => "PollTenant",
+            Self::DeliverNotice(_) => "DeliverNotice",
         }
     }
 }
@@ -86,7 +101,7 @@ impl Work {
 /// Does it, within `limit` at most. Done twice, it gives the same.
 ///
 /// # Errors
-/// [`Failure::Overdue`], [`Failure::Poll`].
+/// [`Failure::Overdue`], [`Failure::Poll`], [`Failure::Deliver`].
 pub async fn run(app: &Arc<App>, work: Work, limit: Duration) -> Result<Done, Failure> {
     let mut done = tokio::time::timeout(limit, perform(app, work)).await.map_err(|_| Failure::Overdue(limit))??;
     for (_, text) in &mut done.messages {
@@ -113,8 +128,17 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "old timelines could not be put together");
             }
+            if app.clock.now().hour() == LOG_SWEPT_AT_HOUR
+                && app.clock.now().minute() < ORPHANS_UNTIL_MINUTE
+                && let Err(error) = notify::log::sweep(app).await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old notices could not be removed");
+            }
             if let Err(error) = poll::credential::warn_of_expiry(app).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the end of our credential could not be told");
+            }
+            if let Err(error) = notify::remind(app).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "reminders could not be found");
             }
             // Metrics are told of what is kept, and nobody's poll waits for them.
             let (planned, ()) = tokio::join!(poll::plan(app), publish_metrics(app));
@@ -122,14 +146,34 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             if !planned.is_empty() {
                 read_emerging(app).await;
             }
-            let summary = format!("{} customers are due", planned.len());
-            let messages = planned.iter().map(|message| (POLLS, text(message))).collect();
+            // The last of its own work, since it says that all went well. Without it the next run is the heartbeat, and customers are polled.
+            if let Err(error) = poll::pulse::beat(app).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat could not be noted");
+            }
+            // Nor may trouble with notices.
+            let notices = match notify::due_now(app).await {
+                Ok(notices) => notices,
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "which notices are due could not be read"
+                    );
+                    Vec::new()
+                }
+            };
+            let mut summary = format!("{} customers are due", planned.len());
+            if !notices.is_empty() {
+                summary.push_str(&format!(", {} messages of notices", notices.len()));
+            }
+            let polls = planned.iter().map(|message| (POLLS, text(message)));
+            let messages = polls.chain(notices.iter().map(|message| (NOTICES, text(message)))).collect();
             Ok(Done { messages, summary })
         }
         Work::PollTenant(PollMessage { tenant_id, .. }) => match poll::poll_tenant(app, tenant_id).await {
             Ok(report) => {
                 let summary = format!("polled {tenant_id}: {} transitions", report.transitions);
-                Ok(Done { messages: Vec::new(), summary })
+                let messages = report.notices.iter().map(|message| (NOTICES, text(message))).collect();
+                Ok(Done { messages, summary })
             }
             // Removed since it was planned: there is nothing left to do, now or later.
             Err(poll::Error::UnknownCustomer(_)) => {
@@ -137,6 +181,11 @@ async fn perform(app: &Arc<App>, work: Work) -> Result<Done, Failure> {
             }
             Err(error) => Err(error.into()),
         },
+        Work::DeliverNotice(message) => {
+            let report = notify::deliver::deliver(app, &message).await?;
+            let notify::deliver::Report { told, ended, left } = report;
+            Ok(Done { messages: Vec::new(), summary: format!("{told} notices told, {ended} ended, {left} wait on") })
+        }
     }
 }
 
@@ -167,7 +216,7 @@ async fn publish_metrics(app: &App) {
     }
 }
 
-fn text(message: &PollMessage) -> String {
+fn text(message: &impl serde::Serialize) -> String {
     serde_json::to_string(message).expect("a message is ids only, which are always JSON")
 }
 

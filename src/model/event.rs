@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ImpactedResources, SubscriptionId, Timestamp, TrackingId};
+use super::{EventStanding, ImpactedResources, SubscriptionId, Timestamp, TrackingId};
 
 /// An open enumeration: known words as variants, unknown words kept as they came.
 macro_rules! open_enum {
@@ -173,6 +173,9 @@ pub struct EventContent {
     /// True when Azure withholds the text from readers.
     #[serde(default)]
     pub text_withheld: bool,
+    /// The stage of the publication, such as `Canceled` or `InProgress`: only the activity log has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
 }
 
 /// One Azure service that an event hits.
@@ -236,11 +239,6 @@ impl EventContent {
         if self.high_impact { Severity::High } else { by_level }
     }
 
-    /// True while Azure does not say that it is over: an unknown status counts as going on.
-    pub fn is_active(&self) -> bool {
-        self.status != EventStatus::Resolved
-    }
-
     /// Every text the content refers to.
     pub fn texts(&self) -> impl Iterator<Item = &TextHash> {
         self.summary.iter().chain(&self.description).chain(self.updates.iter().map(|update| &update.text))
@@ -288,6 +286,9 @@ pub struct EventRecord {
     /// The resources that Azure names as hit, by subscription.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub impacted: BTreeMap<SubscriptionId, ImpactedResources>,
+    /// Where it stands, as far as it was told. None: an older version of this program wrote the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<EventStanding>,
 }
 
 /// The merged view of one event for one customer.
@@ -295,7 +296,8 @@ pub struct EventRecord {
 pub struct MergedEvent {
     /// The tracking id.
     pub tracking_id: TrackingId,
-    /// The newest content, with status, impact and tags merged over all subscriptions.
+    /// The newest content, with status, impact and tags merged over all subscriptions. Its status is `Resolved` as soon as it
+    /// goes on for none of them, in whatever words Azure says so.
     pub content: EventContent,
     /// How much it matters: the worst over all subscriptions.
     pub severity: Severity,
@@ -333,13 +335,26 @@ fn merge<'a>(
     let mut all: Vec<_> = observations.collect();
     // Newest first; equal stamps by content, so that the order of subscriptions does not matter.
     all.sort_by(|a, b| b.1.last_update.cmp(&a.1.last_update).then_with(|| a.1.content.cmp(&b.1.content)));
-    let (_, _, newest) = all.first()?;
+    // Who is told of a false alarm, or that something was called off, does not speak for those who are hit.
+    let called_off = |content: &EventContent| content.is_retracted() || content.is_cancelled();
+    let hit = all.iter().find(|(_, _, content)| !called_off(content));
+    let (_, _, newest) = hit.or(all.first())?;
     let mut content = (*newest).clone();
-    if let Some((_, _, active)) = all.iter().find(|(_, _, content)| content.is_active()) {
-        content.status = active.status.clone();
-    }
+    content.status = match all.iter().find(|(_, _, content)| content.is_active()) {
+        Some((_, _, active)) => active.status.clone(),
+        None => EventStatus::Resolved,
+    };
     content.impact = unite_impact(all.iter().flat_map(|(_, _, content)| &content.impact));
-    content.tags = all.iter().flat_map(|(_, _, content)| content.tags.iter().cloned()).collect();
+    let speaking = all.iter().filter(|(_, _, content)| hit.is_none() || !called_off(content));
+    content.tags = speaking.flat_map(|(_, _, content)| content.tags.iter().cloned()).collect();
+    // What one of them lets us read is read.
+    if content.text_withheld
+        && let Some((_, _, open)) = all.iter().find(|(_, _, content)| !content.text_withheld)
+    {
+        content.text_withheld = false;
+        content.summary.clone_from(&open.summary);
+        content.description.clone_from(&open.description);
+    }
     content.high_impact = all.iter().any(|(_, _, content)| content.high_impact);
     content.updates = {
         let united: BTreeSet<_> = all.iter().flat_map(|(_, _, content)| content.updates.iter().cloned()).collect();

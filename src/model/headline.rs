@@ -1,8 +1,10 @@
 //! Each transition in one line of plain words.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::{EmergingChange, Timestamp, TransitionKind};
+use super::{EmergingChange, EventChange, EventDelta, Timestamp, TransitionKind};
 
 impl TransitionKind {
     /// What happened, in one line of plain text; foreign titles are as Azure gave them.
@@ -11,8 +13,8 @@ impl TransitionKind {
             Self::EventOpened { tracking_id, title, severity } => {
                 format!("{tracking_id} opened ({}): {title}", word(severity))
             }
-            Self::EventUpdated { tracking_id, title, changes, .. } => {
-                let changes: Vec<_> = changes.iter().map(word).collect();
+            Self::EventUpdated { tracking_id, title, changes, delta, .. } => {
+                let changes: Vec<_> = changes.iter().map(|change| changed(*change, delta)).collect();
                 format!("{tracking_id} updated ({}): {title}", changes.join(", "))
             }
             Self::EventResolved { tracking_id, title } => format!("{tracking_id} resolved: {title}"),
@@ -45,8 +47,12 @@ impl TransitionKind {
             Self::MaintenanceAnnounced { tracking_id, title, starts_at, .. } => {
                 format!("{tracking_id} maintenance announced{}: {title}", moment(" for ", starts_at))
             }
-            Self::MaintenanceRescheduled { tracking_id, title, starts_at, .. } => {
-                format!("{tracking_id} maintenance moved{}: {title}", moment(" to ", starts_at))
+            Self::MaintenanceRescheduled { tracking_id, title, was_to_start_at, starts_at, ends_at, .. } => {
+                let now = match was_to_start_at == starts_at {
+                    true => moment(", ends now ", ends_at),
+                    false => moment(" to ", starts_at),
+                };
+                format!("{tracking_id} maintenance moved{now}: {title}")
             }
             Self::MaintenanceStarted { tracking_id, title, ends_at, .. } => {
                 format!("{tracking_id} maintenance started{}: {title}", moment(", planned to end ", ends_at))
@@ -82,6 +88,8 @@ impl TransitionKind {
                 None => "nothing could ever be read".to_owned(),
             },
             Self::CustomerHeard { .. } => "can be read again".to_owned(),
+            Self::DestinationFailed { channel, gone: true, why } => format!("the channel {channel} is gone: {why}"),
+            Self::DestinationFailed { channel, why, .. } => format!("the channel {channel} takes nothing: {why}"),
             Self::MonitorWasSilent { from, to } => format!(
                 "the monitor did not run from {} to {}",
                 from.format("%Y-%m-%d %H:%M UTC"),
@@ -89,6 +97,27 @@ impl TransitionKind {
             ),
         }
     }
+}
+
+/// What changed, with names where there are some.
+fn changed(change: EventChange, delta: &EventDelta) -> String {
+    let names = |verb: &str, names: &BTreeSet<String>| match names.is_empty() {
+        true => None,
+        false => Some(format!("{verb}{}", names.iter().map(String::as_str).collect::<Vec<_>>().join(", "))),
+    };
+    let told = match change {
+        EventChange::ServicesAdded => names("now also ", &delta.services_added),
+        EventChange::ServicesRemoved => names("no longer ", &delta.services_removed),
+        EventChange::RegionsAdded => names("now also ", &delta.regions_added),
+        EventChange::RegionsRemoved => names("no longer ", &delta.regions_removed),
+        EventChange::RegionStatus => {
+            let both = [names("over in ", &delta.regions_over), names("again in ", &delta.regions_back)];
+            let both: Vec<_> = both.into_iter().flatten().collect();
+            (!both.is_empty()).then(|| both.join(", "))
+        }
+        _ => None,
+    };
+    told.unwrap_or_else(|| word(&change))
 }
 
 fn moment(before: &str, at: &Option<Timestamp>) -> String {

@@ -35,6 +35,9 @@ pub struct Acknowledgement {
     /// Until when it counts. None: while the incident lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// Which time the incident had begun then. When Azure reopens it, somebody has to look at it anew. 0: not noted.
+    #[serde(default)]
+    pub episode: u32,
 }
 
 /// Somebody does not want to hear of an incident for a while.
@@ -77,5 +80,10 @@ impl IncidentNotes {
     /// The acknowledgement that holds now.
     pub fn acknowledged_at(&self, now: Timestamp) -> Option<&Acknowledgement> {
         self.acknowledged.as_ref().filter(|said| said.until.is_none_or(|until| until > now))
+    }
+
+    /// The same for the time that the incident begins: what was reopened since is not acknowledged.
+    pub fn acknowledged_in(&self, episode: u32, now: Timestamp) -> Option<&Acknowledgement> {
+        self.acknowledged_at(now).filter(|said| said.episode == 0 || said.episode >= episode)
     }
 }

@@ -3,10 +3,12 @@
 mod access;
 mod counters;
 mod customer;
+mod delivery;
 mod emerging;
 mod event;
 mod facts;
 mod headline;
+mod heartbeat;
 mod ids;
 mod impacted;
 mod incident;
@@ -16,12 +18,15 @@ mod pace;
 mod resource;
 mod route;
 mod scope;
+mod signs;
 mod snapshot;
+mod standing;
 mod transition;
 
 pub use access::{AccessTier, AccessTrouble};
 pub use counters::Counters;
 pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
+pub use delivery::{Destination, Lane};
 pub use emerging::{Banner, EmergingChange, EmergingIssue, EmergingIssues, EmergingSeverity, EmergingStage};
 pub(crate) use event::open_enum;
 pub use event::{
@@ -29,6 +34,7 @@ pub use event::{
     ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
 };
 pub use facts::{EventFacts, EventView, ResourceFacts};
+pub use heartbeat::{Heartbeat, Silence};
 pub use ids::{
     ClientId, InvalidId, ManagementGroupId, NoticeId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId,
     TransitionId,
@@ -40,12 +46,13 @@ pub use notice::{
     AffectedCustomer, Delivery, Notice, NoticeEnd, NoticeScope, Outcome, Phase, Story, StoryCustomer, StoryEvent,
     Subject, Told,
 };
-pub use pace::{Lane, Pace, Spent};
+pub use pace::{Pace, Quota, Spent};
 pub use resource::{AvailabilityState, ResourceState};
 pub use route::{Audience, BusinessHours, ChannelConfig, Digest, DigestEvery, Matches, Route, Routes, Timing};
 pub use scope::Scope;
 pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};
-pub use transition::{EventChange, ReviewStage, Timeline, Transition, TransitionKind};
+pub use standing::{ActionAsked, EventStage, EventStanding};
+pub use transition::{EventChange, EventDelta, ReviewStage, Timeline, Transition, TransitionKind};
 
 /// A moment, UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

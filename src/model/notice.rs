@@ -48,11 +48,18 @@ pub enum Subject {
     Subscription {
         /// The subscription.
         subscription_id: SubscriptionId,
+        /// Which side of it, such as `access`: of each the newest is told.
+        #[serde(default)]
+        aspect: String,
     },
     /// The customer as a whole.
     Customer,
     /// The monitor itself: its credential, its silence, a destination that is dead.
-    Monitor,
+    Monitor {
+        /// Which side of it, such as `credential`: of each the newest is told.
+        #[serde(default)]
+        aspect: String,
+    },
     /// A test that somebody asked for.
     Test,
 }
@@ -204,8 +211,8 @@ pub struct Notice {
     /// Told in one message with the others of the same channel and bundle, such as a digest's window. None: told alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<String>,
-    /// Only told to those who were told of the start: when the mark of [`Notice::thread_id`] is there, or an earlier notice
-    /// of the thread still waits.
+    /// Only told to those who were told of the start: when the notice's [`Lane`](super::Lane) says so, or an earlier notice of
+    /// the thread still waits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_after_start: bool,
     /// What became of it so far.
@@ -226,9 +233,9 @@ pub struct Delivery {
     /// When it is to be sent next. None: at `not_before`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
-    /// Somebody is sending it until then; after that anybody may.
+    /// When it was sent last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leased_until: Option<Timestamp>,
+    pub last_attempt_at: Option<Timestamp>,
     /// What the destination last answered, without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
@@ -299,8 +306,17 @@ impl NoticeId {
 }
 
 impl Notice {
-    /// What is told in order and superseded: scope, route, channel and subject as one text.
+    /// What is told in order and superseded: scope, route, channel and subject as one text. Of one thread the newest is the
+    /// one with the greatest time of creation, and within one time the greatest phase.
     pub fn thread(&self) -> String {
+        match self.story.phase {
+            // A review is no later state of the incident: neither takes the other's place.
+            Phase::Remark => format!("{}|{}", self.matter(), self.story.word),
+            _ => self.matter(),
+        }
+    }
+
+    fn matter(&self) -> String {
         let scope = match self.scope {
             NoticeScope::Customer { tenant_id } => tenant_id.to_string(),
             NoticeScope::Partner => "partner".to_owned(),
@@ -308,23 +324,39 @@ impl Notice {
         let subject = match &self.subject {
             Subject::Event { tracking_id } => format!("event|{}", tracking_id.key()),
             Subject::Resource { resource_id } => format!("resource|{resource_id}"),
-            Subject::Subscription { subscription_id } => format!("subscription|{subscription_id}"),
-            Subject::Customer => "customer".to_owned(),
-            Subject::Monitor => "monitor".to_owned(),
+            Subject::Subscription { subscription_id, aspect } => format!("subscription|{subscription_id}|{aspect}"),
+            // The partner hears of every customer.
+            Subject::Customer => match &self.story.customer {
+                Some(customer) => format!("customer|{}", customer.tenant_id),
+                None => "customer".to_owned(),
+            },
+            Subject::Monitor { aspect } => format!("monitor|{aspect}"),
             // Every test is told.
             Subject::Test => format!("test|{}", self.id),
         };
         format!("{scope}|{}|{}|{subject}", self.route, self.channel)
     }
 
-    /// The id of the mark, among those of notices that have ended, that this destination was told of this episode.
-    pub fn thread_id(&self) -> NoticeId {
-        NoticeId::of(self.scope, &self.route, &self.channel, &format!("thread|{}|{}", self.thread(), self.episode))
+    /// The id of its matter's [`Lane`](super::Lane): who was told of what, and in which order.
+    pub fn thread_lane(&self) -> NoticeId {
+        NoticeId::of(self.scope, &self.route, &self.channel, &format!("lane|{}", self.matter()))
     }
 
-    /// When it may be sent: neither before its time nor while somebody else is sending it.
+    /// The id of the [`Lane`](super::Lane) that it is sent in: its bundle's, else its thread's.
+    pub fn lane(&self) -> NoticeId {
+        match &self.bundle {
+            Some(bundle) => NoticeId::of(NoticeScope::Partner, "", &self.channel, &format!("bundle|{bundle}")),
+            None => self.thread_lane(),
+        }
+    }
+
+    /// When it may be sent.
     pub fn due_at(&self) -> Timestamp {
-        let at = self.delivery.next_attempt_at.map_or(self.not_before, |at| at.max(self.not_before));
-        self.delivery.leased_until.map_or(at, |until| until.max(at))
+        self.delivery.next_attempt_at.map_or(self.not_before, |at| at.max(self.not_before))
+    }
+
+    /// True when it is a state that a later one takes the place of. A remark, such as a published review, stands by itself.
+    pub fn is_state(&self) -> bool {
+        self.story.phase != Phase::Remark && self.subject != Subject::Test
     }
 }

@@ -11,7 +11,7 @@ use super::{InvalidId, SubscriptionId, Timestamp};
 /// What Azure counts our requests by, for one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Lane {
+pub enum Quota {
     /// Resource Graph: one quota for all that our principal asks in the tenant.
     Graph,
     /// What belongs to the tenant itself.
@@ -20,7 +20,7 @@ pub enum Lane {
     Subscription(SubscriptionId),
 }
 
-impl fmt::Display for Lane {
+impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Graph => f.write_str("graph"),
@@ -30,7 +30,7 @@ impl fmt::Display for Lane {
     }
 }
 
-impl FromStr for Lane {
+impl FromStr for Quota {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
@@ -42,7 +42,7 @@ impl FromStr for Lane {
     }
 }
 
-impl TryFrom<String> for Lane {
+impl TryFrom<String> for Quota {
     type Error = InvalidId;
 
     fn try_from(text: String) -> Result<Self, InvalidId> {
@@ -50,8 +50,8 @@ impl TryFrom<String> for Lane {
     }
 }
 
-impl From<Lane> for String {
-    fn from(lane: Lane) -> Self {
+impl From<Quota> for String {
+    fn from(lane: Quota) -> Self {
         lane.to_string()
     }
 }
@@ -64,7 +64,7 @@ pub struct Pace {
     pub budget: u32,
     /// What Azure asked not to be asked before a time.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub rests: BTreeMap<Lane, Timestamp>,
+    pub rests: BTreeMap<Quota, Timestamp>,
     /// Requests since we watch the customer, by source and HTTP status (0: no answer came).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, BTreeMap<u16, u64>>,
@@ -125,7 +125,7 @@ impl Pace {
     }
 
     /// True while Azure does not want to be asked this.
-    pub fn rests(&self, lane: Lane, now: Timestamp) -> bool {
+    pub fn rests(&self, lane: Quota, now: Timestamp) -> bool {
         self.rests.get(&lane).is_some_and(|until| *until > now)
     }
 }
@@ -157,7 +157,7 @@ pub struct Spent {
     /// The fewest Resource Graph queries left.
     pub queries_left: Option<u32>,
     /// Until when Azure does not want to be asked what.
-    pub rests: BTreeMap<Lane, Timestamp>,
+    pub rests: BTreeMap<Quota, Timestamp>,
     /// Due readings that did not fit the budget.
     pub put_off: u32,
 }
@@ -190,13 +190,13 @@ mod tests {
     fn a_rest_is_kept_until_it_is_over_and_survives_storage() {
         let later = now() + chrono::TimeDelta::minutes(5);
         let id: SubscriptionId = uuid::Uuid::from_u128(7).into();
-        let rests = BTreeMap::from([(Lane::Graph, later), (Lane::Tenant, later), (Lane::Subscription(id), now())]);
+        let rests = BTreeMap::from([(Quota::Graph, later), (Quota::Tenant, later), (Quota::Subscription(id), now())]);
         let pace = Pace::default().after(&Spent { rests, ..Spent::default() }, now());
         assert_eq!(pace.rests.len(), 2, "what is over is dropped");
         let stored = serde_json::to_string(&pace).expect("it serialises");
         assert_eq!(serde_json::from_str::<Pace>(&stored).expect("it is read"), pace);
-        assert!(pace.rests(Lane::Graph, now()) && !pace.rests(Lane::Graph, later));
+        assert!(pace.rests(Quota::Graph, now()) && !pace.rests(Quota::Graph, later));
         assert_eq!(serde_json::from_str::<Pace>("{}").expect("older documents"), Pace::default());
-        assert_eq!(id.to_string().parse::<Lane>().expect("a lane"), Lane::Subscription(id));
+        assert_eq!(id.to_string().parse::<Quota>().expect("a lane"), Quota::Subscription(id));
     }
 }

@@ -127,9 +127,12 @@ pub struct Timing {
 pub struct Digest {
     /// `hourly`, `daily` or `weekly`.
     pub every: DigestEvery,
-    /// At which hour of the day, in the customer's time zone. Not for `hourly`.
+    /// At which hour of the day. None: 8. Not for `hourly`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_hour: Option<u8>,
+    /// An IANA time zone. None: the customer's, else UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
 }
 
 /// How often a digest is told.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessTrouble, EventContent, EventRecord, Pace, ResourceId, ResourceState, SubscriptionId, TenantId, TextHash,
-    Timestamp, TrackingId, Transition, TransitionId,
+    AccessTrouble, EventContent, EventRecord, EventStanding, Pace, ResourceId, ResourceState, SubscriptionId, TenantId,
+    TextHash, Timestamp, TrackingId, Transition, TransitionId,
 };
 
 /// The snapshot of one customer, `health/{tenantId}.json`.
@@ -38,7 +38,7 @@ pub struct Snapshot {
     /// When Azure was last asked for the resources that active events hit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impacted_at: Option<Timestamp>,
-    /// When the recovery of resources was last told: what the activity log says of before then is old news.
+    /// Resources that became available lately, and since when: what any source says of before then is old news.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recovered: BTreeMap<ResourceId, Timestamp>,
     /// How fast the customer may be read.
@@ -95,6 +95,9 @@ pub struct TenantEvent {
     pub last_seen: Timestamp,
     /// How often it was opened: 1, and one more for each time Azure reopened it.
     pub episode: u32,
+    /// Where it stands, as far as it was told. None: an older version of this program wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<EventStanding>,
 }
 
 /// A kind of reading.

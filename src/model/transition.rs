@@ -63,7 +63,7 @@ fn is_zero(number: &u32) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum TransitionKind {
-    /// An event was seen for the first time.
+    /// An event was seen for the first time: an issue or an advisory. Maintenance is announced instead.
     #[serde(rename_all = "camelCase")]
     EventOpened {
         /// The event.
@@ -84,8 +84,11 @@ pub enum TransitionKind {
         severity: Severity,
         /// What changed.
         changes: BTreeSet<EventChange>,
+        /// From what to what, where that can be said in names.
+        #[serde(default, skip_serializing_if = "EventDelta::is_empty")]
+        delta: EventDelta,
     },
-    /// Azure says that the event is over, on every subscription that sees it.
+    /// Azure says that the event is over, on every subscription that sees it. Maintenance is completed instead.
     #[serde(rename_all = "camelCase")]
     EventResolved {
         /// The event.
@@ -131,6 +134,9 @@ pub enum TransitionKind {
         /// When it was to begin.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         was_to_start_at: Option<Timestamp>,
+        /// When it was to end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was_to_end_at: Option<Timestamp>,
         /// When it is to begin now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         starts_at: Option<Timestamp>,
@@ -252,7 +258,7 @@ pub enum TransitionKind {
         /// The resource.
         resource_id: ResourceId,
     },
-    /// Azure lost sight of a resource that was not available.
+    /// Azure has no signal of a resource, which may well have been stopped: neither up nor down.
     #[serde(rename_all = "camelCase")]
     ResourceUnknown {
         /// The resource.
@@ -301,6 +307,16 @@ pub enum TransitionKind {
         severity: EmergingSeverity,
         /// What happened.
         change: EmergingChange,
+    },
+    /// A channel of ours takes nothing any more: notices wait, or went to the dead letters. The partner's, not a customer's.
+    #[serde(rename_all = "camelCase")]
+    DestinationFailed {
+        /// The channel, by name.
+        channel: String,
+        /// True when it said that it is gone: it was disabled.
+        gone: bool,
+        /// What it answered, without secrets.
+        why: String,
     },
     /// It can be read again.
     #[serde(rename_all = "camelCase")]
@@ -370,16 +386,63 @@ pub enum EventChange {
     Title,
     /// The severity or level.
     Severity,
-    /// The services or regions.
+    /// The services or regions, as older versions of this program told it.
     Scope,
+    /// Azure named more services.
+    ServicesAdded,
+    /// Azure no longer names some services.
+    ServicesRemoved,
+    /// Azure named more regions.
+    RegionsAdded,
+    /// Azure no longer names some regions.
+    RegionsRemoved,
+    /// It is over in some regions, or goes on again there.
+    RegionStatus,
     /// The subscriptions that see it.
     Subscriptions,
     /// Start or mitigation time.
     Times,
     /// A new text was published.
     Text,
-    /// The tags, such as a published review.
+    /// The tags, but for those that are told on their own, such as a published review.
     Tags,
+}
+
+/// What changed in an event, in names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventDelta {
+    /// The severity before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was_severity: Option<Severity>,
+    /// Services that are hit, too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub services_added: BTreeSet<String>,
+    /// Services that are no longer named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub services_removed: BTreeSet<String>,
+    /// Regions that are hit, too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions_added: BTreeSet<String>,
+    /// Regions that are no longer named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions_removed: BTreeSet<String>,
+    /// Regions where it is over, while it goes on elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions_over: BTreeSet<String>,
+    /// Regions where it goes on again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions_back: BTreeSet<String>,
+    /// Subscriptions that see it, too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub subscriptions_added: BTreeSet<SubscriptionId>,
+}
+
+impl EventDelta {
+    /// True when there is nothing to name.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Transition {
@@ -434,6 +497,7 @@ impl TransitionKind {
             Self::EmergingIssueChanged { tracking_id, change, .. } => {
                 format!("emergingIssueChanged|{}|{change:?}", tracking_id.key())
             }
+            Self::DestinationFailed { channel, .. } => format!("destinationFailed|{channel}"),
             Self::CoverageRestored { subscription_id, source } => {
                 format!("coverageRestored|{subscription_id}|{source:?}")
             }

@@ -2,6 +2,7 @@
 //! and ended between two of their listings. It never says what is now: that is for the first sources. Pure.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use chrono::TimeDelta;
 
@@ -10,6 +11,8 @@ use crate::model::{AvailabilityState, ResourceId, ResourceState, Snapshot, Subsc
 
 /// Clocks of two sources of Azure agree to within this.
 const SKEW: TimeDelta = TimeDelta::minutes(2);
+/// What the log has of a publication is stamped this much earlier at most than what a first source has of it.
+const SAME_WORD: TimeDelta = TimeDelta::minutes(20);
 
 /// Takes what the activity log has into the reading, where it contradicts nothing that a first source says.
 pub(super) fn fill(before: &Snapshot, reading: &mut Reading) {
@@ -17,8 +20,19 @@ pub(super) fn fill(before: &Snapshot, reading: &mut Reading) {
         let Some(activity) = &read.activity else { continue };
         if let Some(events) = &mut read.events {
             for (tracking_id, event) in &activity.events {
-                // Older than what a first source once said of it, it is dropped by its stamp.
-                events.rows.entry(tracking_id.clone()).or_insert_with(|| event.clone());
+                match events.rows.entry(tracking_id.clone()) {
+                    // Older than what a first source once said of it, it is dropped by its stamp.
+                    Entry::Vacant(place) => {
+                        place.insert(event.clone());
+                    }
+                    // Only the log has stages, such as that maintenance was called off: of the same publication it counts.
+                    Entry::Occupied(mut known) => {
+                        let same = known.get().last_update.is_none_or(|at| event.last_update >= Some(at - SAME_WORD));
+                        if same {
+                            known.get_mut().content.stage.clone_from(&event.content.stage);
+                        }
+                    }
+                }
             }
         }
         read.passed = passed(before, *id, read);

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use super::keep;
 use crate::app::App;
 use crate::model::{Timeline, Timestamp, Transition, TransitionKind};
+use crate::notify;
 use crate::settings::Expiry;
 use crate::store::{self, Key, Month, Versioned};
 
@@ -43,6 +44,8 @@ pub async fn warn_of_expiry(app: &Arc<App>) -> Result<Option<Transition>, store:
         credential.within_days = within_days,
         "our credential ends soon or has ended"
     );
+    // Before the timeline, by which it is known that it was told.
+    notify::tell_partner(app, std::slice::from_ref(&transition)).await?;
     keep::file_in(app, Key::PartnerTimeline, std::iter::once(&transition)).await?;
     Ok(Some(transition))
 }

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use super::diff::Inputs;
+use super::diff_lifecycle::{Sight, Steps, steps};
 use crate::azure::reading::{EventsReading, ObservedEvent};
 use crate::model::{
-    EventChange, EventContent, EventRecord, EventUpdate, MergedEvent, Observation, Snapshot, SubscriptionId,
-    TenantEvent, TextHash, Timestamp, TrackingId, Transition, TransitionKind,
+    EventContent, EventRecord, EventUpdate, MergedEvent, Observation, ServiceImpact, Severity, Snapshot,
+    SubscriptionId, TenantEvent, TextHash, Timestamp, TrackingId, Transition,
 };
 
 /// How long an event that Azure no longer lists is kept: reviews appear up to six weeks later.
 const KEEP_UNLISTED: TimeDelta = TimeDelta::days(45);
-/// An event that is over for longer than this when first seen is history, not news.
+/// What Azure has not spoken of for longer than this when it is first seen is history, not news.
 const OLD_NEWS: TimeDelta = TimeDelta::days(3);
 
 pub(super) fn diff(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> {
@@ -30,24 +31,53 @@ pub(super) fn diff(inputs: Inputs<'_>, after: &mut Snapshot) -> Vec<Transition> 
         .copied()
         .filter(|id| before.coverage.get(id).is_none_or(|coverage| coverage.events.read_at.is_none()))
         .collect();
+    let read_now: BTreeSet<_> = inputs
+        .read()
+        .filter(|(_, read)| read.events.as_ref().is_some_and(|events| events.trouble.is_none()))
+        .map(|(id, _)| id)
+        .collect();
     let mut transitions = Vec::new();
     for (id, record) in &mut after.events {
         let known = before.events.get(id);
         let was = known.and_then(|record| record.merged(id));
         let Some(is) = record.merged(id) else { continue };
-        let waited_for_texts = known.is_some_and(|record| record.observations.values().any(|seen| seen.index_only));
-        for (kind, occurrence) in changes(was.as_ref(), &is, record, &first_sight, waited_for_texts) {
-            let backfill = was.is_none() && is_history(&is, &first_sight, now);
-            transitions.push(Transition::new(before.tenant_id, kind, &occurrence, now, backfill));
-        }
+        let Steps { standing, episode, told } = steps(Sight {
+            was: was.as_ref(),
+            standing: known.and_then(|record| record.standing.as_ref()),
+            episode: record.episode,
+            is: &is,
+            fresh: !is.subscriptions.is_disjoint(&read_now),
+            first_sight: &first_sight,
+            waited_for_texts: known.is_some_and(|record| record.observations.values().any(|seen| seen.index_only)),
+            then: before.polled_at,
+            now,
+        });
+        (record.standing, record.episode) = (Some(standing), episode);
+        let backfill = was.is_none() && is_history(&is, is.subscriptions.is_subset(&first_sight), now);
+        transitions.extend(
+            told.into_iter()
+                .map(|(kind, occurrence)| Transition::new(before.tenant_id, kind, &occurrence, now, backfill)),
+        );
     }
     transitions
 }
 
-/// History: only subscriptions that were never read before see it, or it was over long before we first saw it.
-fn is_history(event: &MergedEvent, first_sight: &BTreeSet<SubscriptionId>, now: Timestamp) -> bool {
-    let long_over = !event.content.is_active() && event.last_update.is_some_and(|at| now - at > OLD_NEWS);
-    long_over || event.subscriptions.is_subset(first_sight)
+/// Whether an event that was not known before is history rather than news.
+///
+/// What is over for days, or was called off before anybody heard of it, is history. So is what a new customer brings along,
+/// unless it is serious, goes on, and Azure spoke of it within days: who comes in the middle of an outage is told of it.
+/// Outages last hours, rarely a day; what Azure has kept open without a word for longer, such as advisories, can be looked up
+/// and is no alarm.
+pub(super) fn is_history(event: &MergedEvent, first_sight: bool, now: Timestamp) -> bool {
+    let content = &event.content;
+    let spoken_of = event.last_update.max(content.impact_start.filter(|start| *start <= now));
+    let long_ago = spoken_of.is_some_and(|at| now - at > OLD_NEWS);
+    let serious = content.is_active() && event.severity >= Severity::Medium;
+    match content.is_active() {
+        false if content.is_retracted() || content.is_cancelled() => true,
+        false => long_ago || first_sight,
+        true => first_sight && (long_ago || !serious),
+    }
 }
 
 /// Takes in what one subscription sees now.
@@ -58,12 +88,7 @@ fn observe(
     at: Timestamp,
 ) {
     for (id, observed) in &read.rows {
-        let record = events.entry(id.clone()).or_insert_with(|| EventRecord {
-            contents: BTreeMap::new(),
-            observations: BTreeMap::new(),
-            episode: 0,
-            impacted: BTreeMap::new(),
-        });
+        let record = events.entry(id.clone()).or_default();
         let known = record.observations.get(&subscription);
         let version = accept(known.and_then(|seen| Some((seen, record.contents.get(&seen.content)?))), observed);
         let first_seen = known.map_or(at, |seen| seen.first_seen);
@@ -78,7 +103,9 @@ fn observe(
                     first_seen,
                     last_seen,
                     missed_listings: 0,
-                    index_only: observed.index_only,
+                    // Only a newer version can lack texts that are to be read.
+                    index_only: observed.index_only
+                        && known.is_none_or(|seen| seen.index_only || observed.last_update > seen.last_update),
                 }
             }
             (None, Some(known)) => Observation { missed_listings: 0, last_seen, ..known.clone() },
@@ -111,15 +138,24 @@ fn accept(known: Option<(&Observation, &EventContent)>, observed: &ObservedEvent
     if same_stamp && observed.content.text_withheld && !content.text_withheld {
         return None;
     }
+    // A stage of the publication that we know.
+    if same_stamp && observed.content.stage.is_some() && observed.content.stage != content.stage {
+        return Some(EventContent { stage: observed.content.stage.clone(), ..content.clone() });
+    }
+    let mut newer = observed.content.clone();
+    if newer.stage.is_none() && newer.status == content.status && newer.title == content.title {
+        // Only the activity log has stages: what it said of this publication stays.
+        newer.stage.clone_from(&content.stage);
+    }
     if observed.index_only {
         // Resource Graph may lack texts: those we have stay until REST gives newer ones.
-        return (!same_stamp).then(|| keep_texts(content, observed.content.clone()));
+        return (!same_stamp).then(|| keep_texts(content, newer));
     }
     if same_stamp && !content.is_active() && observed.content.is_active() && observed.last_update.is_some() {
         return None;
     }
-    let unchanged = !seen.index_only && *content == observed.content && same_stamp;
-    (!unchanged).then(|| observed.content.clone())
+    let unchanged = !seen.index_only && *content == newer && same_stamp;
+    (!unchanged).then_some(newer)
 }
 
 fn keep_texts(known: &EventContent, mut newer: EventContent) -> EventContent {
@@ -128,12 +164,27 @@ fn keep_texts(known: &EventContent, mut newer: EventContent) -> EventContent {
     let updates: BTreeSet<EventUpdate> = known.updates.iter().chain(&newer.updates).cloned().collect();
     newer.updates = updates.into_iter().rev().collect();
     newer.text_withheld = newer.text_withheld && newer.description.is_none() && newer.summary.is_none();
+    // The same with what stands beside texts: tags of reviews, and the status of single regions.
+    newer.tags.extend(known.tags.iter().filter(|tag| tag.contains("PIR")).cloned());
+    let statuses = |service: &ServiceImpact| service.regions.iter().any(|region| region.status.is_some());
+    if newer.status == known.status && !newer.impact.iter().any(statuses) {
+        for service in &mut newer.impact {
+            let known = known.impact.iter().filter(|known| known.service == service.service);
+            let regions: BTreeMap<_, _> =
+                known.flat_map(|known| &known.regions).map(|one| (one.region.clone(), one.status.clone())).collect();
+            for region in &mut service.regions {
+                region.status = regions.get(&region.region).cloned().flatten();
+            }
+        }
+    }
     newer
 }
 
 /// True when an answer says something about an event of the tenant that we do not know yet.
 pub(super) fn is_newer(known: &TenantEvent, observed: &ObservedEvent) -> bool {
-    observed.last_update >= known.last_update && known.content != observed.content
+    let same_stamp = observed.last_update == known.last_update && observed.last_update.is_some();
+    let back = same_stamp && !known.content.is_active() && observed.content.is_active();
+    observed.last_update >= known.last_update && known.content != observed.content && !back
 }
 
 /// Drops what nobody watches or Azure has long forgotten, and contents that nothing refers to.
@@ -146,83 +197,4 @@ fn tidy(events: &mut BTreeMap<TrackingId, EventRecord>, watched: &BTreeSet<Subsc
         record.contents.retain(|hash, _| used.contains(hash));
         !record.observations.is_empty()
     });
-}
-
-/// What happened to one event, each with the text that tells this occurrence from others. Moves the episode on.
-pub(super) fn changes(
-    was: Option<&MergedEvent>,
-    is: &MergedEvent,
-    record: &mut EventRecord,
-    first_sight: &BTreeSet<SubscriptionId>,
-    waited_for_texts: bool,
-) -> Vec<(TransitionKind, String)> {
-    let (tracking_id, title, severity) = (is.tracking_id.clone(), is.content.title.clone(), is.severity);
-    let resolved = |episode: u32| {
-        let kind = TransitionKind::EventResolved { tracking_id: tracking_id.clone(), title: title.clone() };
-        (kind, episode.to_string())
-    };
-    let Some(was) = was else {
-        record.episode = record.episode.max(1);
-        let mut kinds = vec![(
-            TransitionKind::EventOpened { tracking_id: tracking_id.clone(), title: title.clone(), severity },
-            record.episode.to_string(),
-        )];
-        // It began and ended between two polls: both are told.
-        if !is.content.is_active() {
-            kinds.push(resolved(record.episode));
-        }
-        return kinds;
-    };
-    match (was.content.is_active(), is.content.is_active()) {
-        (true, false) => vec![resolved(record.episode)],
-        (false, true) => {
-            record.episode = record.episode.saturating_add(1);
-            vec![(TransitionKind::EventReopened { tracking_id, title, severity }, record.episode.to_string())]
-        }
-        _ => {
-            let changes = material(was, is, first_sight);
-            let only_texts = changes.iter().all(|change| *change == EventChange::Text);
-            if changes.is_empty() || (only_texts && waited_for_texts && was.last_update == is.last_update) {
-                return Vec::new();
-            }
-            let stamp = is.last_update.map(|at| at.to_rfc3339()).unwrap_or_default();
-            let occurrence = format!("{stamp}|{}|{}", is.content.hash().as_str(), is.subscriptions.len());
-            vec![(TransitionKind::EventUpdated { tracking_id, title, severity, changes }, occurrence)]
-        }
-    }
-}
-
-/// What differs in a way that matters to people. A few seconds between two subscriptions' stamps do not.
-fn material(was: &MergedEvent, is: &MergedEvent, first_sight: &BTreeSet<SubscriptionId>) -> BTreeSet<EventChange> {
-    let (old, new) = (&was.content, &is.content);
-    let mut joined = is.subscriptions.difference(&was.subscriptions);
-    [
-        (EventChange::Title, old.title != new.title),
-        (EventChange::Severity, was.severity != is.severity),
-        (EventChange::Scope, scope(old) != scope(new)),
-        (EventChange::Subscriptions, joined.any(|id| !first_sight.contains(id))),
-        (EventChange::Times, (old.impact_start, old.impact_mitigation) != (new.impact_start, new.impact_mitigation)),
-        (EventChange::Text, published(old) != published(new)),
-        (EventChange::Tags, old.tags != new.tags),
-    ]
-    .into_iter()
-    .filter_map(|(change, differs)| differs.then_some(change))
-    .collect()
-}
-
-/// Which services and regions are hit; the status of single regions is not scope.
-fn scope(content: &EventContent) -> BTreeSet<(&str, &str)> {
-    let mut pairs = BTreeSet::new();
-    for service in &content.impact {
-        let name = service.service_guid.as_deref().unwrap_or(&service.service);
-        // A service without regions is hit all the same.
-        pairs.insert((name, ""));
-        pairs.extend(service.regions.iter().map(|region| (name, region.region.as_str())));
-    }
-    pairs
-}
-
-/// The texts that people read; the summary is only the description's first line.
-fn published(content: &EventContent) -> (Option<&TextHash>, BTreeSet<&TextHash>) {
-    (content.description.as_ref(), content.updates.iter().map(|update| &update.text).collect())
 }

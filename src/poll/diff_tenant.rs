@@ -1,9 +1,10 @@
 //! Events of the tenant itself, which no subscription sees. Pure.
 
-use super::diff_events::{changes, is_newer};
+use super::diff_events::{is_history, is_newer};
+use super::diff_lifecycle::{Sight, Steps, steps};
 use crate::azure::reading::Reading;
 use crate::model::{
-    EventRecord, MergedEvent, Snapshot, SourceCoverage, TenantEvent, Timestamp, TrackingId, Transition,
+    EventStatus, MergedEvent, Snapshot, SourceCoverage, TenantEvent, Timestamp, TrackingId, Transition,
 };
 
 pub(super) fn diff(before: &Snapshot, after: &mut Snapshot, reading: &Reading, now: Timestamp) -> Vec<Transition> {
@@ -12,39 +13,61 @@ pub(super) fn diff(before: &Snapshot, after: &mut Snapshot, reading: &Reading, n
     let was = before.tenant_coverage.clone().unwrap_or_default();
     let covered: SourceCoverage = super::diff::covered(&was, read.trouble.as_ref(), reading.started_at, now);
     after.tenant_coverage = Some(covered);
-    let mut transitions = Vec::new();
     for (id, observed) in &read.rows {
         let known = before.tenant_events.get(id);
-        if known.is_some_and(|known| !is_newer(known, observed)) {
-            if let Some(known) = after.tenant_events.get_mut(id) {
-                known.last_seen = reading.started_at;
+        match known.filter(|known| !is_newer(known, observed)) {
+            Some(known) => {
+                let seen = TenantEvent { last_seen: reading.started_at, ..known.clone() };
+                after.tenant_events.insert(id.clone(), seen);
             }
-            continue;
+            None => {
+                let seen = TenantEvent {
+                    content: observed.content.clone(),
+                    last_update: observed.last_update,
+                    first_seen: known.map_or(reading.started_at, |known| known.first_seen),
+                    last_seen: reading.started_at,
+                    episode: known.map_or(0, |known| known.episode),
+                    standing: known.and_then(|known| known.standing.clone()),
+                };
+                after.tenant_events.insert(id.clone(), seen);
+            }
         }
-        let event = TenantEvent {
-            content: observed.content.clone(),
-            last_update: observed.last_update,
-            first_seen: known.map_or(reading.started_at, |known| known.first_seen),
-            last_seen: reading.started_at,
-            episode: known.map_or(0, |known| known.episode),
-        };
-        let mut record = EventRecord { episode: event.episode, ..EventRecord::default() };
-        let (was, is) = (known.map(|known| merged(id, known)), merged(id, &event));
-        for (kind, occurrence) in changes(was.as_ref(), &is, &mut record, &Default::default(), false) {
-            let backfill = was.is_none() && first_sight;
-            transitions.push(Transition::new(before.tenant_id, kind, &occurrence, now, backfill));
-        }
-        after.tenant_events.insert(id.clone(), TenantEvent { episode: record.episode, ..event });
+    }
+    let mut transitions = Vec::new();
+    for (id, event) in &mut after.tenant_events {
+        let known = before.tenant_events.get(id);
+        let (was, is) = (known.map(|known| merged(id, known)), merged(id, event));
+        let Steps { standing, episode, told } = steps(Sight {
+            was: was.as_ref(),
+            standing: known.and_then(|known| known.standing.as_ref()),
+            episode: event.episode,
+            is: &is,
+            fresh: read.trouble.is_none(),
+            first_sight: &Default::default(),
+            waited_for_texts: false,
+            then: before.polled_at,
+            now,
+        });
+        (event.standing, event.episode) = (Some(standing), episode);
+        let backfill = was.is_none() && is_history(&is, first_sight, now);
+        transitions.extend(
+            told.into_iter()
+                .map(|(kind, occurrence)| Transition::new(before.tenant_id, kind, &occurrence, now, backfill)),
+        );
     }
     transitions
 }
 
 /// The event as the merged view has it, seen by no subscription.
 pub(crate) fn merged(id: &TrackingId, event: &TenantEvent) -> MergedEvent {
+    let mut content = event.content.clone();
+    if !content.is_active() {
+        content.status = EventStatus::Resolved;
+    }
     MergedEvent {
         tracking_id: id.clone(),
         severity: event.content.severity(),
-        content: event.content.clone(),
+        content,
         last_update: event.last_update,
         subscriptions: Default::default(),
         first_seen: Some(event.first_seen),

@@ -12,6 +12,7 @@ use crate::azure::reading::Trouble;
 use crate::model::{
     EmergingChange, EmergingIssue, EmergingIssues, TenantId, Timestamp, TrackingId, Transition, TransitionKind,
 };
+use crate::notify;
 use crate::store::{self, Key, Versioned};
 
 /// How often the status page is read. A minute's timer that is a little early must not make it six.
@@ -42,6 +43,7 @@ pub async fn read_when_due(app: &Arc<App>) -> Result<Vec<Transition>, store::Err
     }
     let known = before.as_ref().map(|before| before.value.clone()).unwrap_or_default();
     let (after, transitions) = compare(&known, &read, partner, now);
+    notify::tell_partner(app, &transitions).await?;
     let written = match &before {
         Some(before) => app.store.replace(&Key::Emerging, before, &after).await,
         None => app.store.create(&Key::Emerging, &after).await,

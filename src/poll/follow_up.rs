@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use super::plan::spread;
 use crate::azure::reading::{Reading, Trouble};
-use crate::model::{EventRecord, EventType, Pace, ResourceId, Snapshot, SubscriptionId, Timestamp, TrackingId};
+use crate::model::{EventRecord, EventType, Pace, Snapshot, SubscriptionId, Timestamp, TrackingId};
 
 /// How long after its end an event is watched for its review ("Azure health data APIs", 6.4).
 const REVIEWS_FOR: TimeDelta = TimeDelta::days(45);
@@ -28,7 +28,7 @@ const NEW_FOR: TimeDelta = TimeDelta::minutes(30);
 /// How often REST is asked, where Resource Graph has none, and for how many at once.
 const IMPACTED_REST_EVERY: TimeDelta = TimeDelta::hours(1);
 const IMPACTED_REST: usize = 50;
-/// How long a told recovery is remembered, and how many: the activity log says late what was told already.
+/// How long a recovery is remembered, and how many: other sources say late what was told already.
 const RECOVERED_FOR: TimeDelta = TimeDelta::days(1);
 const RECOVERED: usize = 1_000;
 
@@ -112,22 +112,17 @@ pub(super) fn note(before: &Snapshot, after: &mut Snapshot, reading: &Reading, n
     if reading.impacted_asked {
         after.impacted_at = Some(reading.started_at);
     }
-    recovered(before, after, reading, now);
+    forget_recovered(after, now);
     after.pace = Pace::after(&before.pace, &reading.spent, now);
 }
 
-/// Which recoveries are told by now, so that the log does not tell them again.
-fn recovered(before: &Snapshot, after: &mut Snapshot, reading: &Reading, now: Timestamp) {
-    let gone = before.resources.keys().filter(|id| !after.resources.contains_key(*id)).cloned();
-    let of_log = reading.subscriptions.values().flat_map(|read| &read.passed).map(|(id, _)| id.clone());
-    let told: Vec<ResourceId> = gone.chain(of_log).collect();
+/// Recoveries that are long ago, or too many, are forgotten: at worst an old failure is told again as over.
+fn forget_recovered(after: &mut Snapshot, now: Timestamp) {
     after.recovered.retain(|_, at| now - *at < RECOVERED_FOR);
-    after.recovered.extend(told.into_iter().map(|id| (id, now)));
-    while after.recovered.len() > RECOVERED {
-        let oldest = after.recovered.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone());
-        match oldest {
-            Some(id) => after.recovered.remove(&id),
-            None => break,
-        };
+    if after.recovered.len() > RECOVERED {
+        let mut times: Vec<_> = after.recovered.values().copied().collect();
+        times.sort_unstable();
+        let oldest_kept = times[times.len() - RECOVERED];
+        after.recovered.retain(|_, at| *at >= oldest_kept);
     }
 }

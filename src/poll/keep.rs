@@ -70,6 +70,14 @@ pub(crate) async fn file(
     file_in(app, |month| Key::Timeline(tenant, month), transitions).await
 }
 
+/// The same in the partner's own timeline.
+pub(crate) async fn file_partner(
+    app: &App,
+    transitions: impl Iterator<Item = &Transition>,
+) -> Result<(), store::Error> {
+    file_in(app, Key::PartnerTimeline, transitions).await
+}
+
 /// The same in any timeline.
 pub(super) async fn file_in(
     app: &App,

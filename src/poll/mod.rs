@@ -6,6 +6,7 @@ pub mod credential;
 pub mod diff;
 mod diff_access;
 mod diff_events;
+mod diff_lifecycle;
 mod diff_resources;
 pub(crate) mod diff_tenant;
 pub mod emerging;
@@ -13,8 +14,9 @@ mod facts;
 mod follow_up;
 mod keep;
 pub mod plan;
+pub mod pulse;
 
-pub(crate) use keep::file;
+pub(crate) use keep::{file, file_partner};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use tracing::Instrument as _;
 use crate::app::App;
 use crate::life;
 use crate::model::{Customer, Snapshot, SubscriptionId, TenantId, Transition};
+use crate::notify::{self, NoticeMessage};
 use crate::store::{self, Folder, Key, Versioned};
 use plan::Scope;
 
@@ -51,6 +54,9 @@ pub struct PollReport {
     pub gaps: usize,
     /// Transitions found.
     pub transitions: usize,
+    /// Notices to be handed to the queue now.
+    #[serde(skip)]
+    pub notices: Vec<NoticeMessage>,
 }
 
 /// Why a poll did not end well. What Azure refused is no error but a gap in the snapshot's coverage.
@@ -120,7 +126,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         let now = app.clock.now();
         let known = before.as_ref().map_or_else(|| Snapshot::empty(tenant, now), |before| before.value.clone());
         if customer.value.offboarded_at.is_some() {
-            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: 0, transitions: 0 });
+            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: 0, transitions: 0, notices: Vec::new() });
         }
         let listing = scope == Scope::Due && plan::listing_is_due(&customer.value, &known, now);
         let visible = if listing { list(app, &customer.value).await? } else { BTreeSet::new() };
@@ -130,7 +136,8 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         let ask = plan::ask(&customer.value, &known, scope, &visible, now);
         if ask.subscriptions.is_empty() && ask.tenant_events.is_none() && !listing {
             // Nothing is due: another poll was faster, or the same message came twice.
-            return Ok(PollReport { tenant_id: tenant, read: 0, gaps: gaps(&known), transitions: 0 });
+            let gaps = gaps(&known);
+            return Ok(PollReport { tenant_id: tenant, read: 0, gaps, transitions: 0, notices: Vec::new() });
         }
         let mut reading = app.azure.read_health(customer.value.token_tenant(), &ask).await;
         activity::fill(&known, &mut reading);
@@ -141,6 +148,8 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
         }
 
         keep::texts(app, &diff.new_texts, &reading.texts).await?;
+        // Before the snapshot: once that is written, nobody finds these transitions again.
+        let notices = notify::tell(app, &customer.value, &known, &diff.after, &diff.transitions).await?;
         match keep::snapshot(app, before.as_ref(), &diff.after).await {
             Err(store::Error::Conflict { .. } | store::Error::AlreadyExists { .. }) => continue,
             other => other?,
@@ -159,6 +168,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
             read: reading.subscriptions.len(),
             gaps: gaps(&diff.after),
             transitions: diff.transitions.len(),
+            notices,
         };
         tracing::info!(
             tenant.id = %tenant,

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::budget::{self, Choice, Due, What};
 use crate::azure::reading::{Ask, AskEvents, AskSubscription};
 use crate::model::{
-    AccessTier, Customer, EventRecord, GapReason, Lane, Snapshot, SourceCoverage, Subscription, SubscriptionCoverage,
+    AccessTier, Customer, EventRecord, GapReason, Quota, Snapshot, SourceCoverage, Subscription, SubscriptionCoverage,
     SubscriptionId, Timestamp, TrackingId,
 };
 
@@ -73,7 +73,7 @@ pub fn ask(
             Scope::Now(only) if only == id => true,
             Scope::Now(_) => continue,
         };
-        let rests = pace.rests(Lane::Subscription(id), now);
+        let rests = pace.rests(Quota::Subscription(id), now);
         let is_due = |source: &SourceCoverage, every: TimeDelta| !rests && is_due(source, every, suspended_at, now);
         let wide = coverage.events.read_at.is_none() || coverage.wide_due.is_none_or(|due| due <= now);
         let must_list = forced || coverage.events.read_at.is_none() || coverage.events.gap.is_some();
@@ -133,7 +133,7 @@ pub fn ask(
             leave_out(asked, *what, known, now);
         }
     }
-    let tenant_is_asked = scope == Scope::Due && !pace.rests(Lane::Tenant, now);
+    let tenant_is_asked = scope == Scope::Due && !pace.rests(Quota::Tenant, now);
     let tenant_events = (tenant_is_asked && customer.tiers.contains(&AccessTier::TenantEvents)).then(|| {
         let coverage = snapshot.tenant_coverage.clone().unwrap_or_default();
         let since = coverage.read_at.map_or(now - FIRST_WINDOW, |at| at - OVERLAP);

@@ -25,8 +25,8 @@ use view::{CustomerSummary, EventSummary, Health, Incident, LostAccess, Publicat
 
 use crate::app::App;
 use crate::model::{
-    AccessTier, Customer, EventStatus, EventType, Grant, Snapshot, Source, SubscriptionId, TenantId, TextHash,
-    Timestamp, TrackingId,
+    AccessTier, Acknowledgement, Customer, EventStatus, EventType, Grant, IncidentNotes, Note, Snapshot, Snooze,
+    Source, SubscriptionId, TenantId, TextHash, Timestamp, TrackingId,
 };
 use crate::poll;
 use crate::store::{self, Key};
@@ -93,6 +93,15 @@ pub struct IncidentDetail {
     pub description: Option<String>,
     /// What Azure published, newest first.
     pub updates: Vec<Publication>,
+    /// Somebody looks after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+    /// Nothing but its end is told of it for a while.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snoozed: Option<Snooze>,
+    /// What people wrote down.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
     /// As of when.
     pub as_of: Option<Timestamp>,
     /// What could not be read: customers that may be affected too.
@@ -237,8 +246,14 @@ pub async fn incident(app: &App, id: &TrackingId) -> Result<IncidentDetail, Erro
             updates.push(Publication { at: update.at, html: text(app, &update.text).await? });
         }
     }
+    let said = app.store.read::<IncidentNotes>(&Key::Incident(id.clone())).await?.map(|said| said.value);
+    let episode = with_snapshot(&all).filter_map(|(_, snapshot)| Some(snapshot.events.get(id)?.episode)).max();
+    let now = app.clock.now();
+    let acknowledged = said.as_ref().and_then(|said| said.acknowledged_in(episode.unwrap_or(1), now)).cloned();
+    let snoozed = said.as_ref().and_then(|said| said.snoozed_at(now)).cloned();
+    let notes = said.map(|said| said.notes).unwrap_or_default();
     let Known { as_of, coverage } = events_known(app, &all);
-    Ok(IncidentDetail { incident, description, updates, as_of, coverage })
+    Ok(IncidentDetail { incident, description, updates, acknowledged, snoozed, notes, as_of, coverage })
 }
 
 type Everything = Vec<(Arc<Customer>, Option<Arc<Snapshot>>)>;

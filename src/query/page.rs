@@ -56,6 +56,11 @@ impl PageAsk {
     }
 }
 
+/// The cursor behind a key.
+pub fn cursor(key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(key)
+}
+
 /// Cuts one page out of rows that are in order of their unique keys.
 pub fn page<T>(rows: Vec<T>, key: impl Fn(&T) -> String, ask: &PageAsk) -> Page<T> {
     let mut rest: Vec<T> = match &ask.after {
@@ -64,7 +69,7 @@ pub fn page<T>(rows: Vec<T>, key: impl Fn(&T) -> String, ask: &PageAsk) -> Page<
     };
     let more = rest.len() > ask.top;
     rest.truncate(ask.top);
-    let next = rest.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(key(last)));
+    let next = rest.last().filter(|_| more).map(|last| cursor(&key(last)));
     Page { rows: rest, next }
 }
 

@@ -1,6 +1,6 @@
 //! Service Health events, and builders that name the case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -39,6 +39,8 @@ pub struct Event {
     pub last_update: Timestamp,
     /// Services and the regions in which they are hit.
     pub services: Vec<(String, Vec<String>)>,
+    /// Regions where it is over while it goes on elsewhere.
+    pub regions_over: BTreeSet<String>,
     /// Texts, oldest first.
     pub updates: Vec<Update>,
     /// Who is hit, and how much later than `last_update` Azure stamped the event there.
@@ -85,6 +87,7 @@ impl Event {
             impact_mitigation: None,
             last_update: started,
             services: Vec::new(),
+            regions_over: BTreeSet::new(),
             updates: Vec::new(),
             subscriptions: BTreeMap::new(),
             impacted: Vec::new(),
@@ -231,6 +234,63 @@ impl Event {
         self.publish(at, html);
     }
 
+    /// It is over in a region, and goes on in the others.
+    pub fn recover(&mut self, at: Timestamp, region: &str, html: &str) {
+        self.regions_over.insert(region.to_owned());
+        self.publish(at, html);
+    }
+
+    /// Goes on after it was over.
+    pub fn reopen(&mut self, at: Timestamp, html: &str) {
+        self.status = "Active".to_owned();
+        self.impact_mitigation = None;
+        self.publish(at, html);
+    }
+
+    /// Publishes a review of what is over: `Preliminary PIR` or `Final PIR`. The texts of before stay.
+    pub fn review(&mut self, at: Timestamp, tag: &str, html: &str) {
+        if !self.title.starts_with("Post Incident Review") {
+            self.title = format!("Post Incident Review (PIR) – {}", self.title);
+        }
+        self.publish(at, html);
+        self.tags = vec![tag.to_owned()];
+        if let Some(update) = self.updates.last_mut() {
+            update.tags.clone_from(&self.tags);
+        }
+    }
+
+    /// There was no such problem: over, and tagged as a false alarm.
+    pub fn retract(&mut self, at: Timestamp, html: &str) {
+        self.title = format!("No Impact - {}", self.title);
+        self.tags = vec!["False Positive".to_owned()];
+        self.resolve(at, html);
+    }
+
+    /// Moves maintenance.
+    pub fn reschedule(&mut self, at: Timestamp, from: Timestamp, to: Timestamp, html: &str) {
+        self.impact_start = from;
+        self.impact_mitigation = Some(to);
+        self.publish(at, html);
+    }
+
+    /// Calls maintenance off: Azure changes its title, and for a while nothing else.
+    pub fn call_off(&mut self, at: Timestamp, html: &str) {
+        self.title = format!("Canceled - {}", self.title);
+        self.publish(at, html);
+    }
+
+    /// Ends maintenance, maybe before its planned end.
+    pub fn complete(&mut self, at: Timestamp, html: &str) {
+        self.title = format!("End of {}", self.title);
+        self.resolve(at, html);
+    }
+
+    /// Lets everybody read what was withheld.
+    pub fn disclose(&mut self, at: Timestamp, html: &str) {
+        self.sensitive = false;
+        self.publish(at, html);
+    }
+
     fn header(&self) -> &'static str {
         match self.event_type.as_str() {
             "PlannedMaintenance" => "Your service is scheduled for maintenance",
@@ -316,7 +376,7 @@ impl Event {
         let region = |region: &String| {
             json!({
                 "impactedRegion": region,
-                "status": self.status,
+                "status": if self.regions_over.contains(region) { "Resolved" } else { &self.status },
                 "impactedSubscriptions": [subscription],
                 "impactedTenants": [],
                 "lastUpdateTime": last_update,

@@ -235,7 +235,7 @@ fn list(shared: &Shared, state: &mut State, request: &Request, tenant: TenantId)
         let message = "Request with $search or $count query parameter only works with a request header: 'ConsistencyLevel: eventual'.";
         return Err(error(state, 400, "Request_UnsupportedQuery", message));
     }
-    let mut keeps: Vec<Box<dyn Fn(&User) -> bool>> = Vec::new();
+    let mut keeps: Vec<Condition> = Vec::new();
     for condition in [filter.as_deref().map(filtered), search.as_deref().map(searched)].into_iter().flatten() {
         match condition {
             Some(condition) => keeps.push(condition),

@@ -226,6 +226,21 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         schedule
     }
 
+    /// The address is a secret: a wrong one is not repeated.
+    pub(super) fn dead_man_url(&mut self) -> Option<SecretString> {
+        const NAME: &str = "DEAD_MAN_URL";
+        let text = self.text(NAME)?;
+        if !text.parse::<Url>().is_ok_and(|url| is_secure_or_loopback(&url)) {
+            self.fault(
+                NAME,
+                "something else",
+                "the https address of a dead-man switch, such as one of healthchecks.io",
+            );
+            return None;
+        }
+        Some(text.into())
+    }
+
     pub(super) fn api_keys(&mut self, door: Door) -> Vec<ApiKey> {
         const EXPECTED: &str = "name:sha256hex, several separated by commas; the hash from: printf %s KEY | sha256sum";
         let Some(text) = self.text("PARTNER_API_KEYS") else {
@@ -272,22 +287,23 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         let access_key_id = given("AWS_ACCESS_KEY_ID");
         let secret_access_key = given("AWS_SECRET_ACCESS_KEY");
         let session_token = self.text("AWS_SESSION_TOKEN").map(SecretString::from);
-        let queue = self.health_poll_queue();
+        let polls = self.queue("HEALTH_POLL_QUEUE_URL");
+        let notices = self.queue("HEALTH_NOTICES_QUEUE_URL");
         Some(Aws {
             region: region?,
             access_key_id: access_key_id?,
             secret_access_key: secret_access_key?.into(),
             session_token,
-            health_poll_queue: queue?,
+            health_poll_queue: polls?,
+            health_notices_queue: notices?,
         })
     }
 
-    fn health_poll_queue(&mut self) -> Option<Url> {
-        const NAME: &str = "HEALTH_POLL_QUEUE_URL";
+    fn queue(&mut self, name: &'static str) -> Option<Url> {
         const EXPECTED: &str = "the address of a standard SQS queue, such as \
              https://sqs.eu-west-1.amazonaws.com/111122223333/health-poll";
-        let Some(text) = self.text(NAME) else {
-            self.fault(NAME, "nothing", EXPECTED);
+        let Some(text) = self.text(name) else {
+            self.fault(name, "nothing", EXPECTED);
             return None;
         };
         let url = text.parse::<Url>().ok().filter(is_secure_or_loopback);
@@ -295,7 +311,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             |url: &Url| url.path().trim_matches('/').split('/').count() == 2 && !text.ends_with(".fifo");
         let url = url.filter(names_a_queue);
         if url.is_none() {
-            self.fault(NAME, shown(&text), EXPECTED);
+            self.fault(name, shown(&text), EXPECTED);
         }
         url
     }

@@ -24,6 +24,7 @@ fn read(door: Door, changes: &[(&str, &str)]) -> Result<Settings, Faults> {
             ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "the-aws-secret"),
             ("HEALTH_POLL_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/111122223333/health-poll"),
+            ("HEALTH_NOTICES_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/111122223333/health-notices"),
         ]);
     }
     values.extend(changes.iter().copied());

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{Backend, Blob, ETag, Error, Folder, Key, Listed};
 use crate::model::{
-    Counters, Customer, EmergingIssues, IncidentNotes, Invite, Notice, Outcome, Routes, Snapshot, Timeline, Told,
+    Counters, Customer, Destination, EmergingIssues, Heartbeat, IncidentNotes, Invite, Lane, Notice, Outcome, Routes,
+    Snapshot, Timeline, Told,
 };
 
 /// The member of every document that holds its schema version.
@@ -53,11 +54,23 @@ impl Stored for Told {
     const SCHEMA: u64 = 1;
 }
 
+impl Stored for Lane {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Destination {
+    const SCHEMA: u64 = 1;
+}
+
 impl Stored for Routes {
     const SCHEMA: u64 = 1;
 }
 
 impl Stored for Counters {
+    const SCHEMA: u64 = 1;
+}
+
+impl Stored for Heartbeat {
     const SCHEMA: u64 = 1;
 }
 

@@ -31,6 +31,10 @@ pub enum Key {
     Outbox(NoticeId),
     /// The mark that a notice has ended.
     Told(NoticeId),
+    /// What is told one after the other.
+    Lane(NoticeId),
+    /// How a destination is, by its channel's name.
+    Destination(String),
     /// The delivery log: how a notice of that day ended.
     Delivered(Day, NoticeId),
     /// A notice that was given up.
@@ -39,6 +43,8 @@ pub enum Key {
     Routes,
     /// What was counted for customers that were erased.
     Counters,
+    /// The last run of the timer.
+    Heartbeat,
     /// What the partner says about an incident.
     Incident(TrackingId),
 }
@@ -157,6 +163,10 @@ pub enum Folder {
     Outbox,
     /// Marks of notices that have ended.
     Told,
+    /// What is told one after the other.
+    Lanes,
+    /// Destinations that something is known against.
+    Destinations,
     /// The delivery log of all days.
     Delivered,
     /// The delivery log of one day, by its number since 1970-01-01.
@@ -171,20 +181,22 @@ pub enum Folder {
 
 impl Folder {
     /// The folders at the top: between them they have every document.
-    pub const ROOTS: [Self; 13] = [
+    pub const ROOTS: [Self; 15] = [
         Self::Customers,
         Self::Health,
         Self::Invites,
         Self::Sessions,
         Self::Texts,
         Self::Timelines,
+        Self::Cloud,
         Self::Outbox,
         Self::Told,
+        Self::Lanes,
+        Self::Destinations,
         Self::Delivered,
         Self::Dead,
         Self::Incidents,
         Self::Partner,
-        Self::Cloud,
     ];
 }
 
@@ -204,10 +216,13 @@ impl Key {
             Self::TimelinePart(tenant, part) => format!("timeline/{tenant}/{}.json", part.0),
             Self::Outbox(id) => format!("outbox/{id}.json"),
             Self::Told(id) => format!("told/{id}.json"),
+            Self::Lane(id) => format!("lanes/{id}.json"),
+            Self::Destination(channel) => format!("destinations/{}.json", segment(channel)),
             Self::Delivered(day, id) => format!("delivered/{}/{id}.json", day.0),
             Self::Dead(id) => format!("dead/{id}.json"),
             Self::Routes => "partner/routes.json".to_owned(),
             Self::Counters => "partner/counters.json".to_owned(),
+            Self::Heartbeat => "partner/heartbeat.json".to_owned(),
             Self::Incident(id) => format!("incidents/{}.json", segment(&id.key())),
         }
     }
@@ -228,6 +243,8 @@ impl Folder {
             Self::PartnerTimeline => "timeline/partner/",
             Self::Outbox => "outbox/",
             Self::Told => "told/",
+            Self::Lanes => "lanes/",
+            Self::Destinations => "destinations/",
             Self::Delivered => "delivered/",
             Self::DeliveredOn(day) => {
                 let date = chrono::NaiveDate::from_epoch_days(day).unwrap_or_default();
@@ -266,10 +283,13 @@ mod tests {
             Key::Emerging,
             Key::Outbox(NoticeId::from(uuid::Uuid::nil())),
             Key::Told(NoticeId::from(uuid::Uuid::nil())),
+            Key::Lane(NoticeId::from(uuid::Uuid::nil())),
+            Key::Destination("ops".to_owned()),
             Key::Delivered(Day::of(now), NoticeId::from(uuid::Uuid::nil())),
             Key::Dead(NoticeId::from(uuid::Uuid::nil())),
             Key::Routes,
             Key::Counters,
+            Key::Heartbeat,
             Key::Incident("ABCD-123".parse().expect("a tracking id")),
         ];
         for key in keys {
@@ -279,7 +299,8 @@ mod tests {
                 Key::Timeline(..) | Key::PartnerTimeline(_) | Key::Emerging => {}
                 Key::TimelinePart(..) | Key::PartnerTimelinePart(_) => {}
                 Key::Outbox(_) | Key::Told(_) | Key::Delivered(..) | Key::Dead(_) => {}
-                Key::Routes | Key::Counters | Key::Incident(_) => {}
+                Key::Routes | Key::Counters | Key::Heartbeat | Key::Incident(_) => {}
+                Key::Lane(_) | Key::Destination(_) => {}
             }
             let below = Folder::ROOTS.iter().filter(|root| key.path().starts_with(root.prefix().as_ref())).count();
             assert_eq!(below, 1, "{}", key.path());

@@ -105,6 +105,7 @@ fn what_is_deployed_to_aws_starts() {
             ("PARTNER_API_KEYS", &format!("portal:{hash}")),
             ("PUBLIC_BASE_URL", "https://contoso.lambda-url.eu-west-1.on.aws"),
             ("HEALTH_POLL_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/111122223333/health-poll"),
+            ("HEALTH_NOTICES_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/111122223333/health-notices"),
             ("SESSION_KEYS", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="),
             ("AWS_REGION", "eu-west-1"),
             ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),

@@ -56,7 +56,7 @@ async fn the_gate_stands_in_front_of_the_routes() {
     let (status, _) = host.http("GET", "/api/v1/customers", &[("x-functions-key", "secret-key")]).await;
     assert_eq!(status, 200);
     assert_eq!(host.http("GET", "/api/v1/customers?code=secret-key", &[]).await.0, 200);
-    let (status, problem) = host.http("PUT", "/api/v1/customers", &[]).await;
+    let (status, problem) = host.http("PUT", "/api/probe/live", &[]).await;
     assert_eq!((status, problem["type"].as_str()), (405, Some("urn:health-monitor:problem:method-not-allowed")));
     assert_eq!(host.http("POST", "/PollTimer", &[]).await.0, 404);
 }
@@ -97,6 +97,19 @@ async fn only_the_messages_that_failed_come_again() {
 }
 
 #[tokio::test]
+async fn the_queue_of_notices_has_its_own_reader() {
+    let host = LambdaHost::start(settings()).await;
+    // A notice that was told since is no failure; what is no message is.
+    let told = r#"{"notices":["99999999-9999-5999-8999-999999999999"]}"#;
+    let mut event = sqs_event(&[told.to_owned(), GONE.to_owned()]);
+    for record in event["Records"].as_array_mut().unwrap() {
+        record["eventSourceARN"] = json!(QUEUE_ARN.replace("health-poll", "health-notices"));
+    }
+    let answer = host.invoke(event).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "m1"}]}));
+}
+
+#[tokio::test]
 async fn an_event_that_is_not_understood_fails_and_the_next_one_is_served() {
     let host = LambdaHost::start(settings()).await;
     let mut foreign = sqs_event(&[GONE.to_owned()]);
@@ -115,7 +128,7 @@ mod sqs {
     use std::sync::Arc;
 
     use health_monitor::hosts::sqs::{Error, Queue};
-    use health_monitor::outside::{self, SystemClock};
+    use health_monitor::outside::{self, Clock, SystemClock};
     use health_monitor::settings::{Door, Settings};
 
     use super::*;
@@ -129,14 +142,16 @@ mod sqs {
             ("AWS_SECRET_ACCESS_KEY", secret),
             ("AWS_SESSION_TOKEN", FakeSqs::SESSION_TOKEN),
             ("HEALTH_POLL_QUEUE_URL", fake.queue_url.as_str()),
+            ("HEALTH_NOTICES_QUEUE_URL", fake.notices_url.as_str()),
         ];
         let lookup = |name: &str| {
             let found = aws.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
             found.or_else(|| settings().remove(name))
         };
         let settings = Settings::from_lookup(Door::Lambda, lookup).unwrap();
-        let queue = Queue::new(outside::http_client().unwrap(), Arc::new(SystemClock), settings.aws.unwrap());
-        (queue, fake)
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let queues = Queue::all(&outside::http_client().unwrap(), &clock, &settings.aws.unwrap());
+        (queues.into_iter().next().unwrap(), fake)
     }
 
     fn messages(count: usize) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use health_monitor::functions::{FILES, Functions, HOST_JSON, Trigger, parse_schedule};
-use health_monitor::hosts::work::{DEADLINE, POLLS, Work};
+use health_monitor::hosts::work::{DEADLINE, NOTICES, POLLS, Work};
 use health_monitor::settings;
 
 fn root() -> PathBuf {
@@ -51,7 +51,7 @@ fn every_timer_and_queue_function_has_its_work_and_every_queue_its_two_ends() {
         }
     }
     assert_eq!(read, written, "what is written is read, and the reverse");
-    assert_eq!(read, BTreeSet::from([POLLS.to_owned()]));
+    assert_eq!(read, BTreeSet::from([NOTICES.to_owned(), POLLS.to_owned()]));
 }
 
 #[test]
@@ -154,7 +154,10 @@ fn only_the_rooms_that_may_do_it_speak_http() {
     only("warp::", &["api", "pages", "hosts", "sandbox"]);
     // hosts/sqs.rs is the queue of a host, as Storage queues are the Functions host's: it sends what PollTimer planned.
     // outside.rs makes the one client, app.rs hands it on.
-    only("reqwest::", &["azure", "hosts/sqs", "outside.rs", "sandbox", "telemetry/otlp"]);
+    // notify/channel sends to destinations that are not Azure, through its guard; notify/dead_man calls one address that is set.
+    // telemetry/otlp exports spans to the collector that is set.
+    let rooms = ["azure", "hosts/sqs", "notify/channel", "notify/dead_man", "outside.rs", "sandbox", "telemetry/otlp"];
+    only("reqwest::", &rooms);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
 mod catalogue;
+mod channels;
 mod cli;
 mod credentials;
 mod daemon;
@@ -16,22 +17,26 @@ mod invites;
 mod lambda_contract;
 mod layout;
 mod life_after;
+mod lifecycles;
 mod metrics;
 mod offboarding;
 mod onboarding;
 mod onboarding_attacks;
 mod onboarding_refusals;
 mod onboarding_ways;
+mod outbox;
 mod polling;
 mod querying;
 mod receipt;
 mod register;
 mod report_laws;
 mod sandbox;
+mod silence;
 mod sources;
 mod standalone;
 mod store;
 mod support;
+mod telling;
 mod tokens;
 mod traces;
 mod web_attacks;

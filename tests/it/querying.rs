@@ -89,6 +89,34 @@ async fn every_answer_says_as_of_when_and_what_is_missing() {
     for path in &paths {
         let answer = get(&app, path).await;
         assert_eq!(answer.body["coverage"]["gaps"][0]["reason"], "stale", "{path}: {}", answer.body["coverage"]);
+        assert_eq!(answer.body["coverage"]["complete"], false, "{path}");
+        assert_eq!(answer.body["coverage"]["gaps"][0]["readAt"], "2026-01-15T12:00:00Z", "{path}: from when it is");
+        assert_eq!(answer.body["asOf"], "2026-01-15T12:00:00Z", "{path}: no newer than what was read");
+    }
+}
+
+#[tokio::test]
+async fn what_was_healthy_an_hour_ago_is_unknown_in_every_answer() {
+    let mut world = World::new(1);
+    let contoso = onboarded(&mut world, "Contoso", 1);
+    let first = world.subscriptions_of(contoso)[0];
+    let app = TestApp::start(world).await;
+    app.watch_all().await;
+    app.poll(contoso).await;
+    let places = [
+        ("/api/v1/customers".to_owned(), "/value/0/status"),
+        (format!("/api/v1/customers/{contoso}"), "/status"),
+        (format!("/api/v1/customers/{contoso}"), "/subscriptions/0/status"),
+        (format!("/api/v1/customers/{contoso}/health"), "/status"),
+        (format!("/api/v1/customers/{contoso}/health"), "/subscriptions/0/status"),
+        (format!("/api/v1/customers/{contoso}/subscriptions/{first}/health"), "/status"),
+    ];
+    for (path, place) in &places {
+        assert_eq!(get(&app, path).await.body.pointer(place), Some(&"healthy".into()), "{path} {place}");
+    }
+    app.clock.advance(Duration::from_secs(3600));
+    for (path, place) in &places {
+        assert_eq!(get(&app, path).await.body.pointer(place), Some(&"unknown".into()), "{path} {place}");
     }
 }
 

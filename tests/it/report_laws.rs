@@ -92,7 +92,7 @@ fn transitions(sayings: &[Saying]) -> Vec<Transition> {
             (Some(false), true) => TransitionKind::EventReopened { tracking_id: id, title, severity },
             _ => {
                 let changes = BTreeSet::from([EventChange::Text]);
-                TransitionKind::EventUpdated { tracking_id: id, title, severity, changes }
+                TransitionKind::EventUpdated { tracking_id: id, title, severity, changes, delta: Default::default() }
             }
         };
         let at = start() + TimeDelta::minutes(saying.after);

@@ -7,9 +7,13 @@ mod demo;
 mod doctor;
 mod logs;
 mod metrics;
+mod notices;
 mod output;
 mod register;
+#[cfg(feature = "sandbox")]
+mod rehearse;
 mod report;
+mod routes;
 mod run;
 mod send_mail;
 mod token;
@@ -86,6 +90,11 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Who is told of what: check, set, dry run, test
+    Routes {
+        #[command(subcommand)]
+        task: routes::Task,
+    },
     /// Make an invite and print its link
     Invite {
         /// What to call the customer
@@ -139,6 +148,11 @@ enum Command {
         #[command(subcommand)]
         task: Box<metrics::Task>,
     },
+    /// Show the delivery log: what waits, was told, was given up; send anew
+    Notices {
+        #[command(subcommand)]
+        action: notices::Action,
+    },
     /// Check the set-up from end to end and say what to mend
     Doctor(token::Options),
     /// Make the partner's app registration, and check it later
@@ -155,6 +169,13 @@ enum Command {
     /// Run the simulated Azure alone, for integration tests of your own
     #[cfg(feature = "sandbox")]
     Sandbox(demo::SandboxOptions),
+    /// Rehearse what may go wrong, in virtual time: prints a table
+    #[cfg(feature = "sandbox")]
+    Rehearse {
+        /// faults: a crash at each boundary of a poll and a delivery; delivery: 10,000 notices and what may befall them
+        #[arg(value_enum)]
+        what: rehearse::What,
+    },
 }
 
 #[tokio::main]
@@ -168,6 +189,7 @@ async fn main() -> ExitCode {
         Command::Customers { task: None } => ask::customers(&common).await,
         Command::Customers { task: Some(task) } => connect::run(&common, task).await,
         Command::Incidents { all } => ask::incidents(&common, all).await,
+        Command::Routes { task } => routes::run(&common, task).await,
         Command::Register(options) => register::run(&common, options).await,
         Command::Invite { label, tenant, subscriptions, tiers, days } => {
             let wanted = NewInvite {
@@ -194,6 +216,9 @@ async fn main() -> ExitCode {
             }
             None => doctor::run(&common).await,
         },
+        Command::Notices { action } => notices::run(&common, action).await,
+        #[cfg(feature = "sandbox")]
+        Command::Rehearse { what } => rehearse::run(&common, what).await,
         Command::Package { out, handler } => run::package(&common, &out, handler.as_deref()),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => demo::sandbox(options).await,

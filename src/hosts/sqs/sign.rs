@@ -70,6 +70,7 @@ mod tests {
             secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned().into(),
             session_token: None,
             health_poll_queue: "https://example.amazonaws.com/1/q".parse().unwrap(),
+            health_notices_queue: "https://sqs.us-east-1.amazonaws.com/1/n".parse().unwrap(),
         };
         let headers = BTreeMap::from([
             ("host", "example.amazonaws.com".to_owned()),

@@ -1,11 +1,61 @@
-//! Where notices go.
+//! Where notices go. A channel is one file, and one line below.
+
+pub mod address;
+pub mod guard;
+mod options;
+mod wire;
 
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Notice, NoticeId, Timestamp};
+use crate::model::{ChannelConfig, Notice, NoticeId, Timestamp};
+
+pub use self::options::{Invalid, Options, Target};
+pub use self::wire::Wire;
+
+/// Declares the rooms of the channels and lists their kinds.
+macro_rules! channels {
+    ($($name:ident),+ $(,)?) => {
+        $(pub mod $name;)+
+
+        /// Every kind of channel.
+        pub const KINDS: &[Kind] = &[$($name::KIND),+];
+    };
+}
+
+// One line each. What rustfmt does not see behind the macro, .ci/run formats by name.
+channels!(webhook, teams, slack, pagerduty, graph_mail, smtp, event_grid, azure_metrics, log_analytics, command, file);
+
+/// A kind of channel.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Its name in `routes.json`.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// Its options in `routes.json`, with harmless values.
+    pub example: &'static str,
+    /// Every option, and what it means.
+    pub options: &'static [(&'static str, &'static str)],
+    /// Reads and checks the options. None when there is a fault, which the options keep.
+    open: fn(&mut Options<'_>) -> Option<std::sync::Arc<dyn Channel>>,
+}
+
+/// Opens a channel: its options are checked, nothing is sent.
+///
+/// # Errors
+/// Every fault of the options at once.
+pub fn open(name: &str, config: &ChannelConfig, wire: &Wire) -> Result<std::sync::Arc<dyn Channel>, Vec<Invalid>> {
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == config.kind) else {
+        let known: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+        return Err(vec![Invalid::new("kind", format!("is none of {}", known.join(", ")))]);
+    };
+    let mut options = Options::new(name, &config.options, wire);
+    let channel = (kind.open)(&mut options);
+    options.end(channel)
+}
 
 /// One message for one destination: a notice, or a bundle of them.
 #[derive(Debug, Clone)]
@@ -20,6 +70,14 @@ pub struct Parcel {
     pub sent_at: Timestamp,
     /// Which attempt it is, from 1.
     pub attempt: u32,
+}
+
+impl Parcel {
+    /// True until an hour after the first attempt: a role or permission that was given just before may not have spread yet.
+    pub fn within_first_hour(&self) -> bool {
+        let first = self.notices.iter().filter_map(|notice| notice.delivery.first_attempt_at).min();
+        first.is_none_or(|first| self.sent_at - first < chrono::TimeDelta::hours(1))
+    }
 }
 
 /// What a destination answered to a message that it took.
@@ -54,6 +112,22 @@ pub enum Refusal {
     },
 }
 
+/// One request, mail or line as a channel would send it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The content type, such as `application/json`.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: String,
+}
+
+impl Preview {
+    /// JSON, written so that people can read it.
+    pub fn json(value: &serde_json::Value) -> Self {
+        Self { content_type: "application/json", body: format!("{value:#}") }
+    }
+}
+
 /// How often a destination may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
@@ -74,6 +148,9 @@ pub trait Channel: Send + Sync + fmt::Debug {
 
     /// How often it may be used.
     fn pace(&self) -> Pace;
+
+    /// What [`send`](Self::send) would send, without secrets: for dry runs, and for people who want to see it first.
+    fn preview(&self, parcel: &Parcel) -> Vec<Preview>;
 
     /// Sends one message, once: tries again are the outbox's affair.
     ///

@@ -15,7 +15,7 @@ pub use notices::Seen;
 use super::coverage::Known;
 use super::{Error, Everything, everything};
 use crate::app::App;
-use crate::model::{Counters, Customer, Snapshot, Source, Timestamp};
+use crate::model::{Counters, Customer, Heartbeat, Snapshot, Source, Timestamp};
 use crate::settings::Expiry;
 use crate::store::Key;
 
@@ -44,6 +44,14 @@ pub async fn metrics(app: &Arc<App>) -> Result<String, Error> {
     families.extend(azure(&all, &counters));
     families.extend(found(&all, &counters));
     families.extend(delivering(&notices));
+    if let Some(heartbeat) = app.store.read::<Heartbeat>(&Key::Heartbeat).await? {
+        let name = "health_monitor_heartbeat_timestamp_seconds";
+        let family = Family::gauge(name, "When the timer last ran well.").seconds();
+        families.push(family.sample(Vec::new(), heartbeat.value.at.timestamp() as f64));
+        let family =
+            Family::gauge("health_monitor_silent_customers", "Customers of whom nothing could be read for long.");
+        families.push(family.sample(Vec::new(), heartbeat.value.silent.len() as f64));
+    }
     if let Expiry::At(at) = app.settings.identity.credential.expiry() {
         let name = "health_monitor_credential_expiry_timestamp_seconds";
         let family = Family::gauge(name, "When our own credential ends.").seconds();
@@ -189,7 +197,7 @@ fn found(all: &Everything, counters: &Counters) -> Vec<Family> {
 
 /// How delivery goes.
 fn delivering(notices: &Notices) -> Vec<Family> {
-    let states = [("waiting", notices.waiting), ("due", notices.due), ("sending", notices.sending)];
+    let states = [("waiting", notices.waiting), ("due", notices.due)];
     let states = states.map(|(state, count)| (vec![("state", state.to_owned())], count as f64));
     vec![
         Family::gauge("health_monitor_outbox_notices", "Notices that are not delivered yet, by what they wait for.")

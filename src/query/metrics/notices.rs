@@ -24,7 +24,6 @@ const RECENT: TimeDelta = TimeDelta::hours(1);
 pub(super) struct Notices {
     pub waiting: usize,
     pub due: usize,
-    pub sending: usize,
     pub oldest_due: f64,
     pub lags: Vec<f64>,
     pub ended: BTreeMap<&'static str, usize>,
@@ -40,7 +39,6 @@ pub struct Seen(Mutex<BTreeMap<String, (ETag, Fact)>>);
 enum Fact {
     Waits {
         due_at: Timestamp,
-        leased_until: Option<Timestamp>,
     },
     Ended {
         at: Timestamp,
@@ -82,8 +80,7 @@ pub(super) async fn read(app: &App, now: Timestamp) -> Result<Notices, store::Er
     let mut notices = Notices { dead, unread: listed.len() - facts.len(), ..Notices::default() };
     for fact in facts {
         match fact {
-            Fact::Waits { leased_until: Some(until), .. } if until > now => notices.sending += 1,
-            Fact::Waits { due_at, .. } if due_at <= now => {
+            Fact::Waits { due_at } if due_at <= now => {
                 notices.due += 1;
                 notices.oldest_due = notices.oldest_due.max(seconds(now - due_at));
             }
@@ -135,7 +132,7 @@ fn fact(body: &[u8]) -> Fact {
     match serde_json::from_slice::<Counted>(body) {
         Ok(Counted { not_before, delivery }) => {
             let due_at = delivery.next_attempt_at.map_or(not_before, |at| at.max(not_before));
-            Fact::Waits { due_at, leased_until: delivery.leased_until }
+            Fact::Waits { due_at }
         }
         Err(_) => Fact::Unclear,
     }

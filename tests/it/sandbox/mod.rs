@@ -6,6 +6,7 @@ mod entra;
 mod graph;
 mod health;
 mod shapes;
+mod sources;
 mod whole;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use health_monitor::model::{ObjectId, SubscriptionId, TenantId};
 use health_monitor::outside::http_client;
 use health_monitor::sandbox::visitor::{Page, Visitor};
 use health_monitor::sandbox::{
-    Event, Fault, GraphTimes, HostKind, IdTokenTamper, Resource, Role, Sandbox, World, demo_outage,
+    Emerging, Event, Fault, GraphTimes, HostKind, IdTokenTamper, Resource, Role, Sandbox, World, demo_outage,
 };
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use health_monitor::app::App;
-use health_monitor::model::{AccessMode, Customer, GapReason, Lane, Pace, Snapshot, Timestamp};
+use health_monitor::model::{AccessMode, Customer, GapReason, Pace, Quota, Snapshot, Timestamp};
 use health_monitor::outside::{Clock, Outside, http_client};
 use health_monitor::poll;
 use health_monitor::sandbox::{Delegation, Fault, HostKind, Resource, Role};
@@ -126,7 +126,7 @@ async fn a_long_rest_is_kept_by_every_process_and_everything_else_is_read() {
     let resting = app.sandbox.change(|world| world.subscriptions_of(tenant)[0]);
     app.poll(tenant).await;
     let snapshot = app.snapshot(tenant).await;
-    assert!(snapshot.pace.rests(Lane::Subscription(resting), app.clock.time()));
+    assert!(snapshot.pace.rests(Quota::Subscription(resting), app.clock.time()));
     let gap = snapshot.coverage[&resting].resources.gap.clone().expect("what was not read is a gap");
     assert_eq!(gap.reason, GapReason::Throttled);
 

@@ -48,6 +48,8 @@ type Waiting = Arc<Mutex<BTreeMap<String, oneshot::Sender<Result<Value, Value>>>
 /// An SQS with one queue.
 pub struct FakeSqs {
     pub queue_url: String,
+    /// The address of the queue of notices.
+    pub notices_url: String,
     state: Arc<Mutex<Sqs>>,
 }
 
@@ -58,7 +60,8 @@ impl FakeSqs {
     pub async fn start() -> Self {
         let state = Arc::new(Mutex::new(Sqs::default()));
         let address = serve_sqs(Arc::clone(&state)).await;
-        Self { queue_url: format!("http://{address}/111122223333/health-poll"), state }
+        let url = |name: &str| format!("http://{address}/111122223333/{name}");
+        Self { queue_url: url("health-poll"), notices_url: url("health-notices"), state }
     }
 
     pub fn state(&self) -> MutexGuard<'_, Sqs> {
@@ -75,6 +78,8 @@ struct Invocation {
 #[derive(Default)]
 pub struct Sqs {
     pub messages: Vec<String>,
+    /// The same of the queue of notices.
+    pub notices: Vec<String>,
     pub calls: usize,
     /// Answers to give before it works again: a status, or the ids that fail within a 200.
     pub faults: VecDeque<Fault>,
@@ -177,6 +182,7 @@ fn spawn(
     let mut child = Command::new(env!("CARGO_BIN_EXE_lambda"))
         .env_clear()
         .env("HEALTH_POLL_QUEUE_URL", &sqs.queue_url)
+        .env("HEALTH_NOTICES_QUEUE_URL", &sqs.notices_url)
         .envs(settings)
         .env("AWS_LAMBDA_RUNTIME_API", runtime_address)
         .env("AWS_LAMBDA_FUNCTION_NAME", "health-monitor")
@@ -359,7 +365,11 @@ fn answer_sqs(sqs: &mut Sqs, headers: &HeaderMap, body: &[u8]) -> Response {
         None => Vec::new(),
     };
     let batch: Value = serde_json::from_slice(body).unwrap();
-    assert!(batch["QueueUrl"].as_str().unwrap().ends_with("/111122223333/health-poll"));
+    let of_notices = match batch["QueueUrl"].as_str().unwrap().rsplit('/').next().unwrap() {
+        "health-poll" => false,
+        "health-notices" => true,
+        other => panic!("a queue {other}"),
+    };
     let entries = batch["Entries"].as_array().unwrap();
     assert!((1..=10).contains(&entries.len()), "SQS takes one to ten messages a call");
     let (mut taken, mut failed) = (Vec::new(), Vec::new());
@@ -368,7 +378,8 @@ fn answer_sqs(sqs: &mut Sqs, headers: &HeaderMap, body: &[u8]) -> Response {
         if failing.iter().any(|failing| failing == id) {
             failed.push(json!({"Id": id, "SenderFault": false, "Code": "InternalError", "Message": "again"}));
         } else {
-            sqs.messages.push(entry["MessageBody"].as_str().unwrap().to_owned());
+            let queue = if of_notices { &mut sqs.notices } else { &mut sqs.messages };
+            queue.push(entry["MessageBody"].as_str().unwrap().to_owned());
             taken.push(json!({"Id": id, "MessageId": "5fea7756", "MD5OfMessageBody": ""}));
         }
     }

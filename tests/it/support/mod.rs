@@ -7,6 +7,8 @@ pub mod functions_host;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod log;
+pub mod smtp;
+pub mod stories;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,6 +139,8 @@ impl TestApp {
             own.or_else(|| values.get(name).cloned())
         };
         let settings = Settings::from_lookup(Door::Standalone, lookup).expect("the settings of the tests are right");
+        let own = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings = settings.with_secrets(own);
         let outside = Outside {
             clock: clock.clone(),
             random: SeededRandom::new(1),
