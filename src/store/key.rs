@@ -287,10 +287,10 @@ mod tests {
             Key::Delivered(Day::of(now), NoticeId::from(uuid::Uuid::nil())),
             Key::Dead(NoticeId::from(uuid::Uuid::nil())),
             Key::Routes,
+            Key::Emerging,
             Key::Heartbeat,
             Key::Counters,
             Key::Incident("ABCD-123".parse().expect("a tracking id")),
-            Key::Emerging,
         ];
         for key in keys {
             // A new kind of document belongs into the list above, and its folder into the roots.

@@ -15,7 +15,7 @@ pub use notices::Seen;
 use super::coverage::Known;
 use super::{Error, Everything, everything};
 use crate::app::App;
-use crate::model::{Counters, Customer, Snapshot, Source, Timestamp};
+use crate::model::{Counters, Customer, Heartbeat, Snapshot, Source, Timestamp};
 use crate::settings::Expiry;
 use crate::store::Key;
 
@@ -44,6 +44,14 @@ pub async fn metrics(app: &Arc<App>) -> Result<String, Error> {
     families.extend(azure(&all, &counters));
     families.extend(found(&all, &counters));
     families.extend(delivering(&notices));
+    if let Some(heartbeat) = app.store.read::<Heartbeat>(&Key::Heartbeat).await? {
+        let name = "health_monitor_heartbeat_timestamp_seconds";
+        let family = Family::gauge(name, "When the timer last ran well.").seconds();
+        families.push(family.sample(Vec::new(), heartbeat.value.at.timestamp() as f64));
+        let family =
+            Family::gauge("health_monitor_silent_customers", "Customers of whom nothing could be read for long.");
+        families.push(family.sample(Vec::new(), heartbeat.value.silent.len() as f64));
+    }
     if let Expiry::At(at) = app.settings.identity.credential.expiry() {
         let name = "health_monitor_credential_expiry_timestamp_seconds";
         let family = Family::gauge(name, "When our own credential ends.").seconds();
@@ -68,16 +76,15 @@ fn reading(all: &Everything, now: Timestamp) -> Vec<Family> {
     let mut read_lags: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (customer, snapshot) in all {
         for source in SOURCES {
-            let known = Known::of(customer, snapshot.as_deref(), None, &[source], now);
-            // The activity log only fills what the others miss: unread, it is no gap of its own.
-            let named: BTreeMap<_, _> = match source {
-                Source::ActivityLog => BTreeMap::new(),
-                _ => known.coverage.gaps.iter().map(|gap| (gap.subscription_id, gap)).collect(),
-            };
             for id in customer.subscriptions.keys() {
                 let coverage = snapshot.as_deref().and_then(|snapshot| snapshot.coverage.get(id));
                 let read_at = coverage.and_then(|coverage| coverage.of(source).read_at);
-                let state = match (named.get(id), read_at) {
+                // One by one: together, an answer names the first 200 gaps only. The activity log fills what the others miss:
+                // unread, it is no gap of its own.
+                let known = (source != Source::ActivityLog)
+                    .then(|| Known::of(customer, snapshot.as_deref(), Some(*id), &[source], now));
+                let gap = known.as_ref().and_then(|known| known.coverage.gaps.first());
+                let state = match (gap, read_at) {
                     (Some(gap), _) => {
                         *gaps.entry((word(source), reason(gap.reason))).or_default() += 1;
                         "gap"
@@ -118,8 +125,7 @@ fn reading(all: &Everything, now: Timestamp) -> Vec<Family> {
         .samples(oldest),
         Family::gauge("health_monitor_subscriptions", "Subscriptions by how well each source of them is known.")
             .samples(states),
-        Family::gauge("health_monitor_gaps", "What cannot be read, by source and reason; the first 200 of a customer.")
-            .samples(gaps),
+        Family::gauge("health_monitor_gaps", "What cannot be read, by source and reason.").samples(gaps),
     ]
 }
 

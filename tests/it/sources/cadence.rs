@@ -184,8 +184,11 @@ async fn of_very_many_impacted_resources_the_number_is_kept_and_the_first() {
     assert_eq!((named.total, named.resources.len()), (350, ImpactedResources::KEPT));
 }
 
+/// Makes the world misbehave.
+type Oddity = fn(&mut World);
+
 /// The oddities and faults of Azure that change nothing in what is known.
-fn faults() -> Vec<(&'static str, fn(&mut World))> {
+fn faults() -> Vec<(&'static str, Oddity)> {
     use health_monitor::sandbox::{EventIdSpelling, GraphTimes};
     vec![
         ("duplicate names", |world| world.health.duplicate_names = true),
@@ -264,8 +267,7 @@ async fn no_fault_of_azure_changes_what_is_known_or_is_told_as_news() {
         }
         assert_eq!(known(&app.snapshot(tenant).await), before, "{name}");
         let news = app.news(tenant).await;
-        let about_events: Vec<_> =
-            news.iter().filter(|one| one.starts_with("event") && !told.contains(one)).collect();
+        let about_events: Vec<_> = news.iter().filter(|one| one.starts_with("event") && !told.contains(one)).collect();
         assert!(about_events.is_empty(), "{name}: {about_events:?}");
     }
 }
