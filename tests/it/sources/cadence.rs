@@ -264,8 +264,7 @@ async fn no_fault_of_azure_changes_what_is_known_or_is_told_as_news() {
         }
         assert_eq!(known(&app.snapshot(tenant).await), before, "{name}");
         let news = app.news(tenant).await;
-        let about_events: Vec<_> =
-            news.iter().filter(|one| one.starts_with("event") && !told.contains(one)).collect();
+        let about_events: Vec<_> = news.iter().filter(|one| one.starts_with("event") && !told.contains(one)).collect();
         assert!(about_events.is_empty(), "{name}: {about_events:?}");
     }
 }
