@@ -23,6 +23,11 @@ impl Row {
     pub fn judged(self, met: bool) -> Self {
         Self { met: Some(met), ..self }
     }
+
+    /// Whether it is held against its goal.
+    pub fn goal(self, judged: bool) -> Self {
+        if judged { self } else { Self { goal: String::new(), met: None, ..self } }
+    }
 }
 
 /// The peers, as DESIGN section 10 has them: 2 cores, 50 ms latency, 200 subscriptions with two requests each, 16 in flight.
