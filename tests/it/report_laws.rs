@@ -181,7 +181,8 @@ proptest! {
         let (from, to) = (start() - TimeDelta::days(9), start() + TimeDelta::days(92));
         let (mut before, mut after) = (of(&all, from, to), of(&kept, from, to));
         prop_assert_eq!(seconds(&before), seconds(&after));
-        (before.rows.clear(), after.rows.clear());
+        before.rows.clear();
+        after.rows.clear();
         prop_assert_eq!(before, after);
         let is_update = |one: &&Transition| matches!(one.kind, TransitionKind::EventUpdated { .. });
         prop_assert_eq!(all.iter().filter(|one| !is_update(one)).count(), kept.iter().filter(|one| !is_update(one)).count());

@@ -89,6 +89,9 @@ fn spans(body: &[u8]) -> Vec<Exported> {
     all
 }
 
+/// What a collector got, export by export.
+type Received = Arc<Mutex<Vec<(String, Vec<Exported>)>>>;
+
 /// The program, ended with the test.
 struct Serving(Child);
 
@@ -102,7 +105,7 @@ impl Drop for Serving {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_gets_one_trace_from_the_request_to_the_call_to_azure() {
-    let received: Arc<Mutex<Vec<(String, Vec<Exported>)>>> = Arc::default();
+    let received: Received = Arc::default();
     let keep = Arc::clone(&received);
     let collector = warp::post()
         .and(warp::path!("v1" / "traces"))
