@@ -126,6 +126,10 @@ fn the_demo_runs_ends_with_ctrl_c_and_goes_on_where_it_was() {
     assert_eq!(doctor.status.code(), Some(0), "{}", json(&doctor));
     invites_are_made_listed_and_withdrawn(&state);
     a_customer_is_shown_his_receipt_erased_and_connected_again(&state);
+    demo.line("-> told to customers, Contoso: eventOpened");
+    demo.line("-> told to desk: eventOpened");
+    what_was_told_is_in_the_log_and_in_the_files(&state);
+    whoever_stops_reading_sees_no_crash(&state);
 
     assert_eq!(demo.interrupt(), Some(0));
     // Without the sandbox, what was kept is still answered; asking Azure fails and says so.
@@ -151,6 +155,35 @@ fn wrong(arguments: &[&str], state: &Path) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{arguments:?}: {said}");
     said
+}
+
+fn what_was_told_is_in_the_log_and_in_the_files(state: &Path) {
+    let told = answer(&["notices", "list", "--state", "delivered"], state);
+    let told = told["value"].as_array().expect("notices");
+    for channel in ["desk", "customers"] {
+        assert!(told.iter().any(|notice| notice["channel"] == channel && notice["word"] == "eventOpened"), "{told:?}");
+        let lines = std::fs::read_to_string(state.join(format!("told-{channel}.jsonl"))).expect("the channel's file");
+        assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{lines}");
+        assert!(lines.contains("Virtual Machines unreachable"), "{lines}");
+    }
+    let times: Vec<_> = told.iter().map(|notice| notice["endedAt"].as_str().expect("a time")).collect();
+    assert!(times.is_sorted_by(|one, next| one >= next), "the newest first: {times:?}");
+    assert_eq!(answer(&["routes", "test", "everything"], state)["taken"], true);
+    assert!(wrong(&["routes", "test", "nothing"], state).contains("`routes show` has them"));
+}
+
+fn whoever_stops_reading_sees_no_crash(state: &Path) {
+    let settings = state.join("local.settings.json");
+    let mut process = cli()
+        .args(["customers", "--settings"])
+        .arg(settings)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    drop(process.stdout.take());
+    let output = process.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
 
 fn invites_are_made_listed_and_withdrawn(state: &Path) {

@@ -12,12 +12,14 @@ use chrono::TimeDelta;
 use clap::Args;
 use health_monitor::app::App;
 use health_monitor::hosts::standalone::{self, Host};
-use health_monitor::model::{TenantId, Timeline, Transition, TransitionId};
+use health_monitor::model::{
+    NoticeEnd, NoticeId, Outcome, Routes, Story, TenantId, Timeline, Transition, TransitionId,
+};
 use health_monitor::outside::SystemClock;
 use health_monitor::sandbox::visitor::{Choice, Visitor};
 use health_monitor::sandbox::{DEMO_MAILBOX, DEMO_TENANTS, Sandbox, World};
 use health_monitor::settings::{Door, Settings};
-use health_monitor::store::{Key, Month};
+use health_monitor::store::{Day, Folder, Key, Month};
 use health_monitor::{consent, poll, query};
 use serde_json::json;
 
@@ -25,6 +27,7 @@ use crate::output;
 
 /// The demo polls this often, so that things happen while one watches.
 const POLL_SCHEDULE: &str = "*/5 * * * * *";
+
 #[derive(Debug, Args)]
 pub struct Options {
     /// Where to listen
@@ -114,7 +117,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
 
     println!("Azure Health Partner Monitor, against a simulated Azure on this machine.\n");
     let outcome = tokio::select! {
-        outcome = show(&app, &sandbox, &base, [&file, &parameters]) => outcome,
+        outcome = show(&app, &sandbox, &base, [&file, &parameters, &options.state]) => outcome,
         () = ended(options.seconds) => Ok(()),
     };
     host.stop().await;
@@ -135,8 +138,9 @@ async fn ended(seconds: Option<u64>) {
 }
 
 /// Onboards, polls, says where to look, then tells what happens. Goes on until it is dropped.
-async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, files: [&Path; 2]) -> anyhow::Result<()> {
-    let [settings, parameters] = files;
+async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, files: [&Path; 3]) -> anyhow::Result<()> {
+    let [settings, parameters, state] = files;
+    let routes = keep_routes(app, state).await?;
     let known: BTreeSet<TenantId> = poll::plan(app).await?.into_iter().map(|message| message.tenant_id).collect();
     let mut tenants = BTreeMap::new();
     let (customers, newcomer) = DEMO_TENANTS.split_at(DEMO_TENANTS.len() - 1);
@@ -154,6 +158,7 @@ async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, files: [&Path; 2]) 
     for &tenant in tenants.keys() {
         told.extend(transitions(app, tenant).await?.into_iter().map(|transition| transition.id));
     }
+    let mut sent: BTreeSet<NoticeId> = outcomes(app, &BTreeSet::new()).await?.iter().map(|one| one.notice.id).collect();
     for (&tenant, name) in &tenants {
         poll::poll_tenant(app, tenant).await?;
         let health = query::customer_health(app, tenant).await?;
@@ -168,9 +173,20 @@ async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, files: [&Path; 2]) 
     println!("  the health of a customer    {base}/api/v1/customers/{customer}/health");
     println!("  the incidents               {base}/api/v1/incidents");
     println!("  the same on the terminal    cargo run -- customers --settings {}", settings.display());
-    println!("  Graph, logs and metrics     cargo run -- users --parameters {}", parameters.display());
+    println!("  who is told of what         cargo run -- routes show --settings {}", settings.display());
+    for (name, channel) in &routes.channels {
+        let place = channel.options.get("path").and_then(|path| path.as_str()).unwrap_or_default();
+        println!("                              (channel {name}: {} {place})", channel.kind);
+    }
+    println!("  Graph, mail and metrics     cargo run -- users --parameters {}", parameters.display());
+    if let Some(workspace) = sandbox.change(|world| world.monitor.workspaces.first().map(|workspace| workspace.id)) {
+        println!(
+            "  Log Analytics               cargo run -- logs query AzureActivity --workspace {workspace} --settings {}",
+            settings.display()
+        );
+    }
     println!(
-        "\nWhat happens now (an outage will start, spread to a second customer, and be resolved; Ctrl-C ends it):"
+        "\nWhat happens now (an outage will start, spread to a second customer, and be resolved; Ctrl-C ends it; -> is a notice):"
     );
     loop {
         // A newcomer is told about too.
@@ -181,8 +197,48 @@ async fn show(app: &Arc<App>, sandbox: &Sandbox, base: &str, files: [&Path; 2]) 
                 }
             }
         }
+        for outcome in outcomes(app, &sent).await? {
+            sent.insert(outcome.notice.id);
+            tell_end(&outcome);
+        }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// Routes to files of the demo's own, unless somebody has set others: the desk hears of everything, each customer of outages.
+async fn keep_routes(app: &App, state: &Path) -> anyhow::Result<Routes> {
+    if let Some(known) = app.store.read::<Routes>(&Key::Routes).await? {
+        return Ok(known.value);
+    }
+    let state = std::path::absolute(state).with_context(|| format!("no whole path of {}", state.display()))?;
+    let file = |name: &str| json!({"kind": "file", "path": state.join(name)});
+    let routes: Routes = serde_json::from_value(json!({
+        "channels": { "desk": file("told-desk.jsonl"), "customers": file("told-customers.jsonl") },
+        "routes": [
+            // The outage of the demo is over within a minute: the usual group time would only tell its end.
+            { "id": "everything", "audience": "partner", "channels": ["desk"], "timing": { "groupSeconds": 3 } },
+            { "id": "outages", "audience": "customer", "channels": ["customers"],
+              "match": { "eventTypes": ["ServiceIssue"] } },
+        ],
+    }))?;
+    app.store.create(&Key::Routes, &routes).await.context("the routes")?;
+    Ok(routes)
+}
+
+/// How notices ended today and yesterday, but for those, in the order in which they ended.
+async fn outcomes(app: &App, but: &BTreeSet<NoticeId>) -> anyhow::Result<Vec<Outcome>> {
+    let now = app.clock.now();
+    let mut ended = Vec::new();
+    for at in [now - TimeDelta::days(1), now] {
+        for line in app.store.list(Folder::DeliveredOn(at.date_naive().to_epoch_days())).await? {
+            let id = line.path.rsplit('/').next().and_then(|name| name.strip_suffix(".json")?.parse().ok());
+            let Some(id) = id.filter(|id| !but.contains(id)) else { continue };
+            let key = Key::Delivered(Day::of(at), id);
+            ended.extend(app.store.read::<Outcome>(&key).await?.map(|read| read.value));
+        }
+    }
+    ended.sort_by_key(|outcome| (outcome.at, outcome.notice.id));
+    Ok(ended)
 }
 
 /// A tenant of the sandbox and the sign-in name of its owner.
@@ -221,4 +277,17 @@ fn tell(customer: &str, transition: &Transition) {
     let news = transition.kind.headline();
     let history = if transition.backfill { " [known before you came]" } else { "" };
     println!("  {}  {customer:<18} {news}{history}", transition.at.format("%H:%M:%S"));
+}
+
+fn tell_end(outcome: &Outcome) {
+    let notice = &outcome.notice;
+    let how = match &outcome.end {
+        NoticeEnd::Delivered | NoticeEnd::Bundled { .. } => "told to",
+        NoticeEnd::Superseded { .. } | NoticeEnd::Withheld => "need not be told to",
+        NoticeEnd::Dead => "given up for",
+    };
+    let Story { word, title, customer, .. } = &notice.story;
+    let of = customer.as_ref().map(|customer| format!(", {}", customer.display_name)).unwrap_or_default();
+    let (at, channel) = (outcome.at.format("%H:%M:%S"), &notice.channel);
+    println!("  {at}  -> {how} {channel}{of}: {word}: {title} ({})", outcome.detail);
 }

@@ -185,6 +185,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    output::end_with_the_reader();
     let Cli { common, command } = Cli::parse();
     let done = match command {
         Command::Demo(options) => demo::run(options).await,

@@ -43,7 +43,9 @@ pub async fn run(common: &Common, action: Action) -> anyhow::Result<ExitCode> {
     let app = output::app(common)?;
     match action {
         Action::List { state, top } => {
-            let page = log::page(&app, state, top.max(1), None).await?;
+            let mut page = log::page(&app, state, top.max(1), None).await?;
+            // People look for the newest.
+            page.entries.sort_by_key(|entry| std::cmp::Reverse(entry.ended_at.or(entry.due_at)));
             if common.json {
                 output::json(&json!({ "value": page.entries, "more": page.next.is_some() }))?;
                 return Ok(ExitCode::SUCCESS);

@@ -24,6 +24,18 @@ pub const WITH_GAPS: u8 = 3;
 #[error("{0}")]
 pub struct WrongInput(pub String);
 
+/// Whoever reads our output may stop reading, as `head` does: then nothing more needs to be said, and that is no crash.
+pub fn end_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let what = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if what.starts_with("failed printing to stdout") && what.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
+}
+
 /// Reads the settings and wires the product.
 pub fn app(common: &Common) -> anyhow::Result<Arc<App>> {
     let settings = Settings::load(Door::Standalone, &common.settings)?;

@@ -62,7 +62,7 @@ fn wire_on(door: Door, overrides: &[(&str, &str)]) -> Wire {
     Wire::new(&settings, azure, clock, random)
 }
 
-fn wire() -> Wire {
+pub fn wire() -> Wire {
     wire_on(Door::Standalone, &[])
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use health_monitor::model::ChannelConfig;
-use health_monitor::notify::validate;
+use health_monitor::notify::{trial, validate};
 use serde_json::Value;
 
 #[test]
@@ -15,7 +15,8 @@ fn every_example_of_routes_is_sound() {
     for block in blocks {
         let document: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{error}: {block}"));
         // A route by itself is shown without its channels.
-        let whole = match document.get("routes").is_some() || document["channels"].is_object() {
+        let shown = document["channels"].is_object();
+        let whole = match document.get("routes").is_some() || shown {
             true => document,
             false => {
                 let names = document["channels"].as_array().cloned().unwrap_or_default();
@@ -26,9 +27,14 @@ fn every_example_of_routes_is_sound() {
                 serde_json::json!({"channels": channels, "routes": [document]})
             }
         };
-        let checked = validate::routes(&whole, |_, _: &ChannelConfig| Vec::new());
+        let checked = validate::routes(&whole, |name, config| if shown { faults(name, config) } else { Vec::new() });
         assert!(checked.is_ok(), "{block}\n{}", checked.expect_err("faults"));
     }
+}
+
+/// What the channel itself has against its options.
+fn faults(name: &str, config: &ChannelConfig) -> Vec<(String, String)> {
+    trial::faults(name, config, &crate::channels::wire())
 }
 
 #[test]
