@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
 use super::channel::{Channel, Parcel, Receipt, Refusal};
-use super::due::NoticeMessage;
+use super::due::{self, NoticeMessage};
 use super::ledger::{self, Ending};
 use super::outbox::IN_FLIGHT;
 use super::parcel::{affected, parcel};
@@ -182,16 +182,20 @@ impl Sender<'_> {
         Ok(())
     }
 
+    /// Sends notices of several matters as one message: of each matter the newest state.
     async fn send_bundle(&mut self, channel: Arc<dyn Channel>, notices: Vec<Notice>) -> Result<(), store::Error> {
-        let (first, later): (Vec<_>, Vec<_>) = match self.members.is_empty() {
-            true => (notices, Vec::new()),
-            false => notices.into_iter().partition(|notice| self.members.contains(&notice.id)),
+        let newest = due::newest(notices.iter());
+        let taken_over = |notice: &Notice| {
+            notice.is_state() && newest.get(&notice.thread_lane()).is_some_and(|(at, _)| *at > notice.created_at)
         };
-        self.report.left += later.len();
-        // What was sent together before has ended: what came late is a message of its own.
-        let now = if first.is_empty() { later } else { first };
+        // What was sent together before is sent together again; once it has ended, what came late is a message of its own.
+        let again = notices.iter().any(|notice| self.members.contains(&notice.id));
+        let (now, rest): (Vec<_>, Vec<_>) = notices.into_iter().partition(|notice| match again {
+            true => self.members.contains(&notice.id),
+            false => !taken_over(notice),
+        });
         self.members = now.iter().map(|notice| notice.id).collect();
-        if now.len() > 1 {
+        if now.len() > 1 || !rest.is_empty() {
             let (lease, members) = (self.lane.leased_until, self.members.clone());
             let id = now[0].lane();
             let together = |lane: Option<&Lane>| {
@@ -200,16 +204,30 @@ impl Sender<'_> {
             };
             self.app.store.settle(&Key::Lane(id), together).await?;
         }
-        if self.send(&channel, now).await? {
+        let told = due::newest(now.iter());
+        let sent = self.send(&channel, now).await?;
+        if sent {
             self.members.clear();
         }
-        Ok(())
+        let mut superseded = Vec::new();
+        for notice in rest {
+            match told.get(&notice.thread_lane()) {
+                Some((at, by)) if sent && notice.is_state() && notice.created_at < *at => {
+                    let (end, detail) =
+                        (NoticeEnd::Superseded { by: *by }, "a later state was told instead".to_owned());
+                    superseded.push(Ending { notice, end, detail });
+                }
+                _ => self.report.left += 1,
+            }
+        }
+        self.report.ended += superseded.len();
+        ledger::end(self.app, superseded).await
     }
 
     /// What of the notices is still to be told now. The others end here, or wait on.
     async fn worth_telling(&mut self, notices: Vec<Notice>, whole: bool) -> Result<Vec<Notice>, store::Error> {
         let app = self.app;
-        let mut worth: Vec<Notice> = Vec::new();
+        let (mut worth, mut held): (Vec<Notice>, Vec<Notice>) = (Vec::new(), Vec::new());
         for notice in notices {
             if let NoticeScope::Customer { tenant_id } = notice.scope
                 && app.store.read_bytes(&Key::Customer(tenant_id)).await?.is_none()
@@ -227,7 +245,7 @@ impl Sender<'_> {
                 end_all(app, vec![notice], end, "a later state was told before").await?;
                 continue;
             }
-            let start_waits = worth.iter().any(|earlier| {
+            let start_waits = worth.iter().chain(&held).any(|earlier| {
                 earlier.thread_lane() == notice.thread_lane() && earlier.episode == notice.episode && earlier.is_state()
             });
             if notice.only_after_start && !replayed && lane.begun < notice.episode && !start_waits {
@@ -242,12 +260,22 @@ impl Sender<'_> {
             if let Some(until) = self.waits(&notice).await? {
                 let mut later = notice;
                 later.delivery.next_attempt_at = Some(until);
-                ledger::postpone(app, &later).await?;
-                self.report.left += 1;
+                held.push(later);
                 continue;
             }
             worth.push(notice);
         }
+        // What a snooze holds back is not told after the end that is told meanwhile: the end takes its place.
+        let newest = due::newest(worth.iter());
+        for notice in held {
+            if notice.is_state() && newest.get(&notice.thread_lane()).is_some_and(|(at, _)| *at > notice.created_at) {
+                worth.push(notice);
+            } else {
+                ledger::postpone(app, &notice).await?;
+                self.report.left += 1;
+            }
+        }
+        worth.sort_by_key(|notice| (notice.created_at, notice.story.phase, notice.id));
         Ok(worth)
     }
 
@@ -259,10 +287,13 @@ impl Sender<'_> {
         Ok(read.map_or_else(|| Lane::new(notice.created_at), |lane| lane.value))
     }
 
-    /// Until when a notice waits on: for the end of a snooze, or for an incident to end for everybody.
+    /// Until when a notice waits on: for its time, for the end of a snooze, or for an incident to end for everybody.
     async fn waits(&self, notice: &Notice) -> Result<Option<crate::model::Timestamp>, store::Error> {
-        let Subject::Event { tracking_id } = &notice.subject else { return Ok(None) };
         let now = self.app.clock.now();
+        if notice.not_before > now {
+            return Ok(Some(notice.not_before));
+        }
+        let Subject::Event { tracking_id } = &notice.subject else { return Ok(None) };
         let is_over = matches!(notice.story.phase, Phase::Ended | Phase::Retracted);
         if !is_over {
             let notes = self.app.store.read::<IncidentNotes>(&Key::Incident(tracking_id.clone())).await?;

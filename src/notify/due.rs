@@ -73,8 +73,24 @@ fn of_channel(channel: &str, notices: Vec<&Notice>, facts: &Facts<'_>) -> Vec<No
         let lane = storms.get(&notice.id).cloned().unwrap_or_else(|| notice.lane().to_string());
         lanes.entry(lane).or_default().push(notice);
     }
-    let mut ready: Vec<Lane<'_>> =
-        lanes.into_values().filter_map(|lane| Lane::ready(lane, recovered_at, failing, now)).collect();
+    // The start of what one lane ends may wait in another: in a storm or a digest that was not taken yet.
+    let mut elsewhere: BTreeMap<NoticeId, Vec<(&str, Timestamp)>> = BTreeMap::new();
+    for (lane, notices) in &lanes {
+        let together = |notice: &&&Notice| notice.bundle.is_some() || storms.contains_key(&notice.id);
+        for notice in notices.iter().filter(together).filter(|notice| notice.is_state()) {
+            elsewhere.entry(notice.thread_lane()).or_default().push((lane, notice.created_at));
+        }
+    }
+    let start_waits_elsewhere = |own: &str, end: &Notice| {
+        let starts = elsewhere.get(&end.thread_lane()).into_iter().flatten();
+        end.only_after_start && starts.into_iter().any(|(lane, at)| *lane != own && *at < end.created_at)
+    };
+    let whole = |lane: &str, notices: &[&Notice]| !notices.iter().any(|notice| start_waits_elsewhere(lane, notice));
+    let ready = lanes.iter().filter_map(|(name, lane)| {
+        Lane::ready(lane.clone(), recovered_at, failing, now)
+            .map(|lane| Lane { whole: whole(name, &lane.notices), ..lane })
+    });
+    let mut ready: Vec<Lane<'_>> = ready.collect();
     ready.sort_by_key(|lane| (lane.since, lane.notices[0].id));
     let limit = facts.per_minute.get(channel).map_or(OF_ONE_CHANNEL, |limit| *limit as usize);
     let mut most = limit.clamp(1, OF_ONE_CHANNEL);
@@ -92,31 +108,50 @@ struct Lane<'a> {
     since: Timestamp,
     /// Oldest first.
     notices: Vec<&'a Notice>,
+    /// True when nothing earlier of their matters waits elsewhere.
+    whole: bool,
 }
 
 impl<'a> Lane<'a> {
     /// The lane, when its newest state (or any remark of it) is due. An older state does not go out alone while the newer one
     /// waits for its next try.
     fn ready(lane: Vec<&'a Notice>, recovered_at: Option<Timestamp>, failing: bool, now: Timestamp) -> Option<Self> {
-        let mut notices: Vec<_> = lane.into_iter().filter(|notice| notice.not_before <= now).collect();
+        let (mut notices, early): (Vec<_>, Vec<_>) = lane.into_iter().partition(|notice| notice.not_before <= now);
         notices.sort_by_key(|notice| (notice.created_at, notice.story.phase, notice.id));
         notices.truncate(IN_ONE_MESSAGE);
+        let newest = newest(notices.iter().copied());
         let superseded = |notice: &Notice| {
-            let later = |other: &&Notice| {
-                other.is_state() && other.created_at > notice.created_at && other.thread_lane() == notice.thread_lane()
-            };
-            notice.is_state() && notices.iter().any(later)
+            notice.is_state() && newest.get(&notice.thread_lane()).is_some_and(|(at, _)| *at > notice.created_at)
         };
-        let decisive = notices.iter().filter(|notice| !superseded(notice));
+        let decisive = notices.iter().copied().filter(|notice| !superseded(notice));
         // While the destination fails, its rests say when one of them is tried, not what each was told to wait.
         let at = |notice: &Notice| if failing { notice.not_before } else { due_at(notice, recovered_at) };
-        let at = decisive.map(|notice| at(notice)).min()?;
-        (at <= now).then_some(Self { since: at, notices })
+        let since = decisive.map(at).min()?;
+        if since > now {
+            return None;
+        }
+        // An older state that waits for its time, such as for the end of a snooze, is told no more once a newer one is told. It
+        // comes along, so that this is seen: the start that an end speaks of waits still.
+        notices.extend(early.into_iter().filter(|notice| superseded(notice)));
+        notices.sort_by_key(|notice| (notice.created_at, notice.story.phase, notice.id));
+        Some(Self { since, notices, whole: true })
     }
 
     fn message(self) -> NoticeMessage {
-        NoticeMessage { notices: self.notices.iter().map(|notice| notice.id).collect(), whole: true }
+        NoticeMessage { notices: self.notices.iter().map(|notice| notice.id).collect(), whole: self.whole }
     }
+}
+
+/// The newest state of each matter: when it was found, and its notice.
+pub(super) fn newest<'a>(notices: impl Iterator<Item = &'a Notice>) -> BTreeMap<NoticeId, (Timestamp, NoticeId)> {
+    let mut newest = BTreeMap::new();
+    for notice in notices.filter(|notice| notice.is_state()) {
+        let of_matter = newest.entry(notice.thread_lane()).or_insert((notice.created_at, notice.id));
+        if of_matter.0 < notice.created_at {
+            *of_matter = (notice.created_at, notice.id);
+        }
+    }
+    newest
 }
 
 /// What failed before its destination came back is due at once.

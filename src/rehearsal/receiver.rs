@@ -45,6 +45,8 @@ pub struct Received {
     pub words: Vec<String>,
     /// How many customers the first named as affected.
     pub affected: usize,
+    /// For how many of them it goes on.
+    pub active: usize,
     /// When the first of them was put into the outbox.
     pub created_at: Timestamp,
     /// When it arrived.
@@ -118,6 +120,7 @@ impl Receiver {
             notices: parcel.notices.iter().map(|notice| notice.id).collect(),
             words: parcel.notices.iter().map(|notice| notice.story.word.clone()).collect(),
             affected: first.map_or(0, |notice| notice.story.affected.len()),
+            active: first.map_or(0, |notice| notice.story.affected.iter().filter(|one| one.active).count()),
             created_at: first.map_or(parcel.sent_at, |notice| notice.created_at),
             at: self.clock.now(),
             heard,

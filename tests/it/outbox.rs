@@ -57,15 +57,15 @@ async fn one_outage_is_one_incident_one_notice_for_each_customer_and_one_for_the
 }
 
 /// A product with one customer and one channel, `ops`, and the partner's.
-struct Told {
-    app: Arc<App>,
-    clock: Arc<Leaping>,
-    receiver: Arc<Receiver>,
-    tenant: TenantId,
+pub struct Told {
+    pub app: Arc<App>,
+    pub clock: Arc<Leaping>,
+    pub receiver: Arc<Receiver>,
+    pub tenant: TenantId,
 }
 
 impl Told {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let clock = Leaping::new(stage::start());
         let receiver = Receiver::new(clock.clone(), 1);
         let memory = Arc::new(Memory::default());
@@ -75,19 +75,19 @@ impl Told {
     }
 
     /// A state of one incident.
-    fn state(&self, number: usize, phase: Phase) -> Notice {
+    pub fn state(&self, number: usize, phase: Phase) -> Notice {
         let mut notice = stage::notice(self.tenant, number, "ops", self.clock.now());
         notice.subject = stage::notice(self.tenant, 0, "ops", self.clock.now()).subject;
         notice.story.phase = phase;
         notice
     }
 
-    async fn put(&self, notices: &[Notice]) {
+    pub async fn put(&self, notices: &[Notice]) {
         assert_eq!(outbox::put(&self.app, notices).await.unwrap().len(), notices.len());
     }
 
     /// What a timer plans, delivered, after so long.
-    async fn minutes(&self, minutes: i64) {
+    pub async fn minutes(&self, minutes: i64) {
         for _ in 0..minutes {
             self.clock.set(self.clock.now() + TimeDelta::minutes(1));
             for message in notify::due_now(&self.app).await.unwrap() {
@@ -98,16 +98,16 @@ impl Told {
         }
     }
 
-    fn arrived(&self, channel: &str) -> Vec<health_monitor::model::NoticeId> {
+    pub fn arrived(&self, channel: &str) -> Vec<health_monitor::model::NoticeId> {
         let all = self.receiver.received();
         all.into_iter().filter(|one| one.channel == channel).flat_map(|one| one.notices).collect()
     }
 
-    async fn count(&self, folder: Folder) -> usize {
+    pub async fn count(&self, folder: Folder) -> usize {
         self.app.store.list(folder).await.unwrap().len()
     }
 
-    async fn states(&self, state: State) -> Vec<String> {
+    pub async fn states(&self, state: State) -> Vec<String> {
         let page = log::page(&self.app, state, 100, None).await.unwrap();
         page.entries.into_iter().map(|entry| entry.state).collect()
     }
