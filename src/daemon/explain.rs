@@ -33,7 +33,11 @@ pub fn users(error: &Error, asker: &Asker<'_>) -> Option<String> {
         401 => Some(wrong_token(refusal)),
         403 => Some(permission(USER_READ_ALL, asker)),
         404 => Some("there is no such user in this tenant: give the sign-in name or the object id".to_owned()),
-        400 | 501 => Some(format!("Graph does not take this --select, --filter or --search: {}", refusal.message)),
+        400 | 501 => Some(format!(
+            "Graph does not take this --select, --filter or --search (a search is \"displayName:olivia\", with its \
+             double quotes): {}",
+            refusal.message
+        )),
         _ => None,
     }
 }

@@ -372,7 +372,8 @@ impl Sender<'_> {
     async fn taken(&mut self, parcel: Parcel, notices: Vec<Notice>, receipt: Receipt) -> Result<(), store::Error> {
         let app = self.app;
         let customers = match parcel.notices.iter().map(|notice| notice.story.affected.len()).max() {
-            Some(count @ 1..) => format!("; {count} customers named"),
+            Some(1) => "; 1 customer named".to_owned(),
+            Some(count @ 2..) => format!("; {count} customers named"),
             _ => String::new(),
         };
         let detail = format!("{}{customers}", receipt.detail);

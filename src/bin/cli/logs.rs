@@ -123,7 +123,7 @@ fn show(format: Format, answer: &LogAnswer) -> anyhow::Result<()> {
                 println!("{table}");
             }
             let rows: usize = answer.tables.first().map_or(0, |table| table.rows.len());
-            println!("{rows} rows ({way}).");
+            println!("{} ({way}).", output::count(rows, "row"));
         }
     }
     Ok(())

@@ -50,7 +50,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The resource's full id; HEALTH_METRICS_RESOURCE_ID without it
-    #[arg(long, value_name = "ID", requires = "region")]
+    #[arg(long, visible_alias = "resource", value_name = "ID", requires = "region")]
     resource_id: Option<ResourcePath>,
     /// The resource's region; HEALTH_METRICS_REGION without it
     #[arg(long, requires = "resource_id")]
@@ -96,7 +96,8 @@ pub async fn run(common: &Common, task: Task) -> anyhow::Result<ExitCode> {
             published.dropped.iter().map(|(metric, why)| json!({"metric": metric, "reason": why})).collect();
         output::json(&json!({"published": published.documents, "requests": published.requests, "dropped": dropped}))?;
     } else {
-        println!("{} metrics published for {} ({}).", published.documents, target.resource, target.region);
+        let metrics = output::count(published.documents, "metric");
+        println!("{metrics} published for {} ({}).", target.resource, target.region);
     }
     Ok(match (published.dropped.is_empty(), published.documents) {
         (true, _) => ExitCode::SUCCESS,

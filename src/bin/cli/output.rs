@@ -36,6 +36,11 @@ pub fn end_with_the_reader() {
     }));
 }
 
+/// A number and what it counts.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Reads the settings and wires the product.
 pub fn app(common: &Common) -> anyhow::Result<Arc<App>> {
     let settings = Settings::load(Door::Standalone, &common.settings)?;

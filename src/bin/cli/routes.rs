@@ -143,7 +143,8 @@ fn print(run: &DryRun) {
         run.history
     );
     for heard in &run.destinations {
-        println!("  {} to {}: {} notices in {} messages", heard.route, heard.channel, heard.notices, heard.messages);
+        let notices = output::count(heard.notices, "notice");
+        println!("  {} to {}: {notices} in {}", heard.route, heard.channel, output::count(heard.messages, "message"));
     }
     for route in &run.silent_routes {
         println!("  {route} would have told nothing");

@@ -99,7 +99,8 @@ fn show(common: &Common, users: &Users, select: Option<&[String]>) -> anyhow::Re
         }
         println!("{table}");
         let more = if users.more { "; there are more" } else { "" };
-        println!("{} users on {} pages{more}.", users.rows.len(), users.pages);
+        let (rows, pages) = (output::count(users.rows.len(), "user"), output::count(users.pages, "page"));
+        println!("{rows} on {pages}{more}.");
     }
     Ok(match incomplete {
         None => ExitCode::SUCCESS,

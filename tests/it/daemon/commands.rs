@@ -88,7 +88,7 @@ async fn users_are_listed_with_the_sample_s_file_and_with_our_settings() {
     assert_eq!((chosen["value"].as_array().map(Vec::len), &chosen["value"][0]["mail"]), (Some(1), &Value::Null));
     let table = here.run(&["users", "--limit", "3"]).await;
     assert!(table.code == Some(0) && table.out.contains("userPrincipalName"), "{}", table.err);
-    assert!(table.out.contains("3 users on 1 pages; there are more."), "{}", table.out);
+    assert!(table.out.contains("3 users on 1 page; there are more."), "{}", table.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +176,7 @@ async fn logs_are_shown_in_each_form_and_an_incomplete_answer_is_exit_code_3() {
     let csv = here.run(&[&ask[..], &["--format", "csv", "--parameters"]].concat()).await;
     assert_eq!(csv.out, "Level,CategoryValue\r\nError,ResourceHealth\r\nInformation,ResourceHealth\r\n", "{}", csv.err);
     let narrow = here.run(&[&ask[..], &["--timespan", "30m"]].concat()).await;
-    assert!(narrow.code == Some(0) && narrow.out.contains("1 rows (direct)."), "{}{}", narrow.out, narrow.err);
+    assert!(narrow.code == Some(0) && narrow.out.contains("1 row (direct)."), "{}{}", narrow.out, narrow.err);
     here.sandbox.change(|world| {
         world.monitor.direct_refuses_applications = true;
         world.monitor.workspaces[0].partial = Some("Too much to show.".to_owned());
