@@ -204,7 +204,7 @@ async fn an_end_is_withheld_in_a_digest_too_but_not_while_its_start_waits_in_an_
     told.minutes(10).await;
     assert_eq!((told.arrived("ops"), told.states(State::Delivered).await), (vec![], vec!["withheld".to_owned()]));
 
-    told.receiver.weather("ops", Weather { down: Some((now, now + minutes(180))), ..Weather::default() });
+    snooze(&told, now + minutes(180)).await;
     let began = in_digest(told.state(2, Phase::Began), "b", 20);
     told.put(std::slice::from_ref(&began)).await;
     told.minutes(20).await;

@@ -146,7 +146,7 @@ async fn the_log_says_what_waits_what_was_given_up_and_what_was_told_and_sends_a
     }
     assert_eq!(post("nonsense/replay", json!({})).await.0, 400, "no id at all");
     assert_eq!(app.call("GET", "/api/v1/notices?state=lost", None).await.0, 400);
-    assert_eq!(app.call("GET", "/api/v1/notices/replay", None).await.0, 405);
+    assert_eq!(app.call("PUT", "/api/v1/notices/replay", None).await.0, 405);
     assert_eq!(receivers.received().len(), 4);
 }
 
