@@ -316,7 +316,7 @@ fn bench_measures_against_an_azure_in_another_process() {
         row.and_then(|row| row["measured"].as_str()).unwrap_or_default().to_owned()
     };
     assert!(measured("Azure SDK for Python").contains("60 subscriptions/s"), "the peers stand beside it: {rows:?}");
-    let ceiling = measured("Loopback Azure's own ceiling, 16 in flight");
+    let ceiling = measured("Loopback Azure's own ceiling, 2.6 KB events, 16 in flight");
     let share: f64 = ceiling.split(' ').next().and_then(|text| text.parse().ok()).expect("a share");
     assert!(share > 1.0 && share < 104.0, "nobody is faster than the latency: {ceiling}");
 }
