@@ -144,6 +144,15 @@ impl Error {
         })
     }
 
+    /// Whether asking once more may help, and after what wait Azure wants that. None: it will not.
+    pub(super) fn passes(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Throttled { retry_after } => Some(*retry_after),
+            Self::Unavailable { .. } => Some(None),
+            _ => None,
+        }
+    }
+
     /// Why something could not be read because of this error.
     pub fn gap_reason(&self) -> GapReason {
         match self {

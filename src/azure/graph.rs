@@ -177,11 +177,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let retry_after = match &failure {
-                Error::Throttled { retry_after } => *retry_after,
-                Error::Unavailable { .. } => None,
-                _ => return Err(failure),
-            };
+            let Some(retry_after) = failure.passes() else { return Err(failure) };
             attempt += 1;
             match backoff::wait_before(attempt, retry_after, self.jitter()) {
                 Some(wait) => self.clock.sleep(wait).await,

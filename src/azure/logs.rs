@@ -225,11 +225,7 @@ impl Client {
                 },
                 Err(error) => error,
             };
-            let retry_after = match &failure {
-                Error::Throttled { retry_after } => *retry_after,
-                Error::Unavailable { .. } => None,
-                _ => return Err(failure.into()),
-            };
+            let Some(retry_after) = failure.passes() else { return Err(failure.into()) };
             attempt += 1;
             match backoff::wait_before(attempt, retry_after, self.jitter()) {
                 Some(wait) => self.clock.sleep(wait).await,

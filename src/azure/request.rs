@@ -122,11 +122,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let retry_after = match &failure {
-                Error::Throttled { retry_after } => *retry_after,
-                Error::Unavailable { .. } => None,
-                _ => return Err(failure),
-            };
+            let Some(retry_after) = failure.passes() else { return Err(failure) };
             attempt += 1;
             let may_wait = |wait: &Duration| {
                 let meter = self.meter.as_ref();

@@ -14,11 +14,11 @@ use warp::{Buf, Filter as _};
 
 use super::body;
 use super::front::front;
-use super::work::{self, DEADLINE, Failure, with_causes};
+use super::work::{self, DEADLINE, Failure};
 use crate::api::problem::Problem;
 use crate::app::App;
 use crate::functions::{Function, Functions, Trigger};
-use crate::telemetry::{self, trace};
+use crate::telemetry::{self, trace, with_causes};
 
 /// Binds the port that the host has chosen. To be called before anything slow: the host knocks each 25 ms from the start.
 ///

@@ -22,11 +22,11 @@ use super::callers::{self, Peer};
 use super::front::front;
 use super::gate::Gate;
 use super::sqs;
-use super::work::{self, DEADLINE, Done, Failure, Work, with_causes};
+use super::work::{self, DEADLINE, Done, Failure, Work};
 use crate::api::problem::Problem;
 use crate::app::App;
 use crate::functions::{Functions, Trigger};
-use crate::telemetry::{self, trace};
+use crate::telemetry::{self, trace, with_causes};
 
 /// Messages of one batch worked on at once; Lambda scales by running more of us.
 const IN_FLIGHT: usize = 4;

@@ -16,10 +16,10 @@ use tracing::Instrument as _;
 use super::front::front;
 use super::gate::Gate;
 use super::queue::{self, Rules};
-use super::work::{self, DEADLINE, Work, with_causes};
+use super::work::{self, DEADLINE, Work};
 use crate::app::App;
 use crate::functions::{Functions, Trigger, parse_schedule};
-use crate::telemetry::trace;
+use crate::telemetry::{trace, with_causes};
 
 pub use session_key::ensure_session_key;
 

@@ -220,18 +220,6 @@ fn text(message: &impl serde::Serialize) -> String {
     serde_json::to_string(message).expect("a message is ids only, which are always JSON")
 }
 
-/// An error with its causes, on one line: for logs.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gap, ServiceImpact, Timestamp, TrackingId, Transition, TransitionId, open_enum};
+use super::{ServiceImpact, SourceCoverage, Timestamp, TrackingId, Transition, TransitionId, open_enum};
 
 open_enum!(
     /// How bad an emerging issue is (`severity`).
@@ -51,15 +51,9 @@ pub struct EmergingIssues {
     /// When Azure last refreshed the page, as it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshed_at: Option<Timestamp>,
-    /// When we last read it in full.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_at: Option<Timestamp>,
-    /// When we last tried.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tried_at: Option<Timestamp>,
-    /// Why the latest try did not read it. None: it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gap: Option<Gap>,
+    /// How well it is known.
+    #[serde(flatten)]
+    pub coverage: SourceCoverage,
     /// Transitions that the partner's timeline may not have yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unfiled: BTreeMap<TransitionId, Transition>,

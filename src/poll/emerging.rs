@@ -32,7 +32,7 @@ pub async fn read_when_due(app: &Arc<App>) -> Result<Vec<Transition>, store::Err
     let before: Option<Versioned<EmergingIssues>> = app.store.read(&Key::Emerging).await?;
     if let Some(before) = &before {
         keep::file_in(app, Key::PartnerTimeline, before.value.unfiled.values()).await?;
-        if before.value.tried_at.is_some_and(|at| now - at < EVERY) {
+        if before.value.coverage.tried_at.is_some_and(|at| now - at < EVERY) {
             return Ok(Vec::new());
         }
     }
@@ -66,14 +66,12 @@ fn compare(
 ) -> (EmergingIssues, Vec<Transition>) {
     let mut after = known.clone();
     after.unfiled.clear();
-    let was = crate::model::SourceCoverage { read_at: known.read_at, tried_at: known.tried_at, gap: known.gap.clone() };
-    let covered = diff::covered(&was, read.as_ref().err(), now, now);
-    (after.read_at, after.tried_at, after.gap) = (covered.read_at, covered.tried_at, covered.gap);
+    after.coverage = diff::covered(&known.coverage, read.as_ref().err(), now, now);
     let Ok(read) = read else { return (after, Vec::new()) };
     after.banners.clone_from(&read.banners);
     after.refreshed_at = read.refreshed_at;
     // The first reading is history, not news.
-    let backfill = known.read_at.is_none();
+    let backfill = known.coverage.read_at.is_none();
     let mut transitions = Vec::new();
     let mut tell = |id: &TrackingId, issue: &EmergingIssue, change: EmergingChange| {
         let kind = TransitionKind::EmergingIssueChanged {

@@ -80,7 +80,7 @@ pub async fn emerging(app: &App) -> Result<Emerging, Error> {
 
 fn view(known: EmergingIssues, now: Timestamp) -> Emerging {
     let told = |reason, detail: &str, since| Some(Gap { reason, detail: detail.to_owned(), since, told: false });
-    let gap = match (known.gap, known.read_at) {
+    let gap = match (known.coverage.gap, known.coverage.read_at) {
         (Some(gap), _) => Some(gap),
         (None, None) => told(GapReason::NotReadYet, "not read yet", now),
         (None, Some(at)) if now - at > CURRENT_FOR => told(GapReason::Stale, "not read for a while", at),
@@ -90,7 +90,7 @@ fn view(known: EmergingIssues, now: Timestamp) -> Emerging {
         value: known.issues.into_iter().map(|(id, issue)| row(id, issue)).collect(),
         banners: known.banners,
         refreshed_at: known.refreshed_at,
-        as_of: known.read_at,
+        as_of: known.coverage.read_at,
         coverage: EmergingCoverage { complete: gap.is_none(), gap },
     }
 }

@@ -144,7 +144,8 @@ fn literal(text: &str) -> Option<String> {
     (!inner.contains(quote)).then(|| inner.to_owned())
 }
 
-fn split_outside_quotes(text: &str, separator: char) -> Vec<String> {
+/// Splits at a character outside of quotes: for both of the languages that look like Kusto.
+pub(super) fn split_outside_quotes(text: &str, separator: char) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut quote = None;
     for c in text.chars() {

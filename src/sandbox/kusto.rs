@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
+use super::kql::split_outside_quotes;
 use super::monitor::LogsTable;
 use crate::model::Timestamp;
 
@@ -32,7 +33,7 @@ pub(super) fn run(
     since: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<LogsTable, Fault> {
-    let mut steps = split(text, '|').into_iter();
+    let mut steps = split_outside_quotes(text, '|').into_iter();
     let name = steps.next().unwrap_or_default().trim().to_owned();
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Err(syntax(&name));
@@ -170,30 +171,10 @@ fn literal(text: &str, now: Timestamp) -> Option<Value> {
     }
 }
 
-/// Splits at a character outside of quotes.
-fn split(text: &str, separator: char) -> Vec<String> {
-    let (mut parts, mut quote) = (vec![String::new()], None);
-    for c in text.chars() {
-        match quote {
-            None if c == separator => {
-                parts.push(String::new());
-                continue;
-            }
-            None if c == '\'' || c == '"' => quote = Some(c),
-            Some(open) if open == c => quote = None,
-            _ => {}
-        }
-        if let Some(last) = parts.last_mut() {
-            last.push(c);
-        }
-    }
-    parts
-}
-
 /// Splits at a word outside of quotes.
 fn words(text: &str, word: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
-    for piece in split(text, ' ') {
+    for piece in split_outside_quotes(text, ' ') {
         if piece == word {
             parts.push(String::new());
         } else if let Some(last) = parts.last_mut() {

@@ -65,8 +65,8 @@ struct Exporting(opentelemetry_sdk::trace::SdkTracerProvider);
 
 impl<S: Subscriber> Layer<S> for Exporting {}
 
-/// An error with its causes, on one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
+/// An error with its causes, on one line: for logs.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
