@@ -41,18 +41,9 @@ pub(super) async fn keep(app: &App, news: &News) -> Result<(), Error> {
 
 /// The record with the grants in it. Pure.
 fn merged(before: Option<&Customer>, news: &News) -> Customer {
-    let mut customer = before.cloned().unwrap_or_else(|| Customer {
-        tenant_id: news.tenant,
-        display_name: news.name.clone().unwrap_or_else(|| news.tenant.to_string()),
-        access_mode: news.access_mode.clone(),
-        subscriptions: Default::default(),
-        onboarded_at: news.at,
-        receipt: Vec::new(),
-        tiers: Default::default(),
-        offboarded_at: None,
-        labels: Default::default(),
-        time_zone: None,
-        contacts: Vec::new(),
+    let mut customer = before.cloned().unwrap_or_else(|| {
+        let name = news.name.clone().unwrap_or_else(|| news.tenant.to_string());
+        Customer::new(news.tenant, name, news.access_mode.clone(), news.at)
     });
     customer.offboarded_at = None;
     // A principal that was made anew has another id; the new grants are to it.

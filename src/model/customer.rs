@@ -41,6 +41,23 @@ pub struct Customer {
 }
 
 impl Customer {
+    /// A customer from now on, of whom nothing else is known yet.
+    pub fn new(tenant_id: TenantId, display_name: String, access_mode: AccessMode, onboarded_at: Timestamp) -> Self {
+        Self {
+            tenant_id,
+            display_name,
+            access_mode,
+            subscriptions: BTreeMap::new(),
+            onboarded_at,
+            receipt: Vec::new(),
+            tiers: BTreeSet::new(),
+            offboarded_at: None,
+            labels: BTreeMap::new(),
+            time_zone: None,
+            contacts: Vec::new(),
+        }
+    }
+
     /// Our service principal in the customer's tenant, where access goes through one.
     pub fn service_principal_id(&self) -> Option<ObjectId> {
         match self.access_mode {

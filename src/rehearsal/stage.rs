@@ -60,31 +60,12 @@ pub fn customer(
     now: Timestamp,
 ) -> Customer {
     let subscription = |(id, display_name): (SubscriptionId, String)| {
-        let subscription = Subscription {
-            display_name,
-            access: SubscriptionAccess::Propagating,
-            role_assignment_id: format!("/subscriptions/{id}/providers/Microsoft.Authorization/roleAssignments/x"),
-            granted_at: None,
-            discovered: false,
-            tiers: Default::default(),
-            state: None,
-            lost: None,
-        };
-        (id, subscription)
+        let role = format!("/subscriptions/{id}/providers/Microsoft.Authorization/roleAssignments/x");
+        let granted = Subscription::granted(&display_name, SubscriptionAccess::Propagating, &role, now);
+        (id, Subscription { granted_at: None, ..granted })
     };
-    Customer {
-        tenant_id,
-        display_name: name.to_owned(),
-        access_mode: mode,
-        subscriptions: subscriptions.into_iter().map(subscription).collect(),
-        onboarded_at: now,
-        receipt: Vec::new(),
-        tiers: Default::default(),
-        offboarded_at: None,
-        labels: Default::default(),
-        time_zone: None,
-        contacts: Vec::new(),
-    }
+    let subscriptions = subscriptions.into_iter().map(subscription).collect();
+    Customer { subscriptions, ..Customer::new(tenant_id, name.to_owned(), mode, now) }
 }
 
 /// Routes that tell every customer's news through each of these channels, and the partner's through `partner`.

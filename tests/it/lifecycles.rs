@@ -6,7 +6,7 @@ use health_monitor::model::{EventStage, SubscriptionId, TenantId, Transition, Tr
 use health_monitor::sandbox::{Event, World};
 
 use crate::support::TestApp;
-use crate::support::builders::{kind, onboarded};
+use crate::support::builders::{contoso, kind};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -14,12 +14,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One customer with two subscriptions, polled once before the play begins.
 async fn stage(build: impl FnOnce(&mut World, &[SubscriptionId])) -> (TestApp, TenantId) {
-    let mut world = World::new(1);
-    let tenant = onboarded(&mut world, "Contoso", 2);
-    let subscriptions = world.subscriptions_of(tenant);
-    build(&mut world, &subscriptions);
-    let app = TestApp::start(world).await;
-    app.watch_all().await;
+    let (app, tenant) = contoso(2, build).await;
     app.poll(tenant).await;
     (app, tenant)
 }

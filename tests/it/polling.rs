@@ -8,27 +8,13 @@ use health_monitor::sandbox::{Event, Fault, GraphTimes, HostKind, Resource, Worl
 use health_monitor::store::Key;
 
 use crate::support::TestApp;
-use crate::support::builders::{kind, onboarded};
+use crate::support::builders::{self, kind, onboarded, outage};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// One customer with two subscriptions, watched.
 async fn contoso(build: impl FnOnce(&mut World, &[SubscriptionId])) -> (TestApp, TenantId) {
-    let mut world = World::new(1);
-    let tenant = onboarded(&mut world, "Contoso", 2);
-    let subscriptions = world.subscriptions_of(tenant);
-    build(&mut world, &subscriptions);
-    let app = TestApp::start(world).await;
-    app.watch_all().await;
-    (app, tenant)
-}
-
-fn outage(world: &World, hits: impl IntoIterator<Item = SubscriptionId>) -> Event {
-    Event::service_issue("OUT1-AGE", "Virtual Machines in West Europe", world.now())
-        .level("Error")
-        .service("Virtual Machines", &["West Europe"])
-        .text(world.now(), "<p>We are investigating.</p>")
-        .hits(hits)
+    builders::contoso(2, build).await
 }
 
 #[tokio::test]

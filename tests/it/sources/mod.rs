@@ -11,29 +11,10 @@ use health_monitor::model::{Snapshot, SubscriptionId, TenantId};
 use health_monitor::sandbox::{Event, World};
 
 use crate::support::TestApp;
-use crate::support::builders::onboarded;
+use crate::support::builders::{contoso, onboarded, outage};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// One customer with so many subscriptions, watched.
-async fn contoso(count: usize, build: impl FnOnce(&mut World, &[SubscriptionId])) -> (TestApp, TenantId) {
-    let mut world = World::new(1);
-    let tenant = onboarded(&mut world, "Contoso", count);
-    let subscriptions = world.subscriptions_of(tenant);
-    build(&mut world, &subscriptions);
-    let app = TestApp::start(world).await;
-    app.watch_all().await;
-    (app, tenant)
-}
-
-fn outage(world: &World, hits: impl IntoIterator<Item = SubscriptionId>) -> Event {
-    Event::service_issue("OUT1-AGE", "Virtual Machines in West Europe", world.now())
-        .level("Error")
-        .service("Virtual Machines", &["West Europe"])
-        .text(world.now(), "<p>We are investigating.</p>")
-        .hits(hits)
-}
 
 /// The requests since the last look whose path ends so, with their queries.
 fn asked(app: &TestApp, path_ends: &str) -> Vec<String> {

@@ -1,10 +1,9 @@
 //! Builders that name the case.
 
-use health_monitor::model::{
-    AccessMode, Customer, Snapshot, Subscription, SubscriptionAccess, TenantId, Timeline, Transition,
-};
+use health_monitor::model::{AccessMode, Customer, Snapshot, SubscriptionId, TenantId, Timeline, Transition};
 use health_monitor::poll;
-use health_monitor::sandbox::World;
+use health_monitor::rehearsal::stage;
+use health_monitor::sandbox::{Event, World};
 use health_monitor::store::{Key, Month};
 
 use super::TestApp;
@@ -19,36 +18,35 @@ pub fn onboarded(world: &mut World, name: &str, subscriptions: usize) -> TenantI
     tenant
 }
 
+/// One customer with so many subscriptions, watched.
+pub async fn contoso(count: usize, build: impl FnOnce(&mut World, &[SubscriptionId])) -> (TestApp, TenantId) {
+    let mut world = World::new(1);
+    let tenant = onboarded(&mut world, "Contoso", count);
+    let subscriptions = world.subscriptions_of(tenant);
+    build(&mut world, &subscriptions);
+    let app = TestApp::start(world).await;
+    app.watch_all().await;
+    (app, tenant)
+}
+
+/// An outage of virtual machines that begins now.
+pub fn outage(world: &World, hits: impl IntoIterator<Item = SubscriptionId>) -> Event {
+    Event::service_issue("OUT1-AGE", "Virtual Machines in West Europe", world.now())
+        .level("Error")
+        .service("Virtual Machines", &["West Europe"])
+        .text(world.now(), "<p>We are investigating.</p>")
+        .hits(hits)
+}
+
 /// The record that onboarding would have left.
 pub fn customer(world: &World, tenant: TenantId) -> Customer {
-    let subscription = |id| {
-        let subscription = Subscription {
-            display_name: world.subscriptions[&id].display_name.clone(),
-            access: SubscriptionAccess::Propagating,
-            role_assignment_id: format!("/subscriptions/{id}/providers/Microsoft.Authorization/roleAssignments/x"),
-            granted_at: None,
-            discovered: false,
-            tiers: Default::default(),
-            state: None,
-            lost: None,
-        };
-        (id, subscription)
+    let name = |id| (id, world.subscriptions[&id].display_name.clone());
+    let access_mode = AccessMode::AppInCustomerTenant {
+        service_principal_id: world.service_principal(tenant).expect("the tenant has consented"),
     };
-    Customer {
-        tenant_id: tenant,
-        display_name: world.tenants[&tenant].display_name.clone(),
-        access_mode: AccessMode::AppInCustomerTenant {
-            service_principal_id: world.service_principal(tenant).expect("the tenant has consented"),
-        },
-        subscriptions: world.subscriptions_of(tenant).into_iter().map(subscription).collect(),
-        onboarded_at: world.now(),
-        receipt: Vec::new(),
-        tiers: Default::default(),
-        offboarded_at: None,
-        labels: Default::default(),
-        time_zone: None,
-        contacts: Vec::new(),
-    }
+    let subscriptions = world.subscriptions_of(tenant).into_iter().map(name);
+    let display_name = world.tenants[&tenant].display_name.clone();
+    stage::customer(tenant, &display_name, subscriptions, access_mode, world.now())
 }
 
 impl TestApp {

@@ -175,19 +175,9 @@ pub async fn onboard(app: &App, tenants: u32, subscriptions: u32) -> anyhow::Res
             let name = format!("Subscription {index}");
             (subscription(number, index), Subscription::granted(&name, SubscriptionAccess::Active, "", now))
         });
-        let customer = Customer {
-            tenant_id: tenant(number),
-            display_name: format!("Customer {number}"),
-            access_mode: AccessMode::AppInCustomerTenant { service_principal_id: uuid::Uuid::from_u128(7).into() },
-            subscriptions: watched.collect(),
-            onboarded_at: now,
-            receipt: Vec::new(),
-            tiers: Default::default(),
-            offboarded_at: None,
-            labels: BTreeMap::new(),
-            time_zone: None,
-            contacts: Vec::new(),
-        };
+        let mode = AccessMode::AppInCustomerTenant { service_principal_id: uuid::Uuid::from_u128(7).into() };
+        let customer = Customer::new(tenant(number), format!("Customer {number}"), mode, now);
+        let customer = Customer { subscriptions: watched.collect(), ..customer };
         app.store.create(&Key::Customer(customer.tenant_id), &customer).await?;
     }
     Ok(())
