@@ -1,0 +1,4 @@
+//! The documentation is what the program does.
+
+mod openapi;
+mod shape;
