@@ -13,7 +13,7 @@
 //! | [`store`] | documents: directory, memory, Azure Blob, S3 |
 //! | [`consent`], [`poll`], [`query`], [`history`], [`notify`], [`life`], [`daemon`], [`register`] | the uses |
 //! | [`api`], [`pages`], [`hosts`], [`limits`] | what the world sees, and how work arrives |
-//! | [`telemetry`], [`package`] | logs and traces; the deployable package |
+//! | [`telemetry`], `package` | logs and traces; the deployable packages |
 //!
 //! With the feature `sandbox` (on by default) there are a simulated Azure and rehearsals too: `sandbox`, `rehearsal`.
 //!

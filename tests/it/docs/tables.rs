@@ -171,3 +171,35 @@ fn every_route_that_a_page_shows_is_sound() {
     }
     assert!(seen >= 4, "{seen}");
 }
+
+#[test]
+fn the_limits_are_those_of_the_code() {
+    let text = page("docs/limits-and-costs.md");
+    // A file, a constant of it, and what the page says with `{}` for its number.
+    let limits = [
+        ("query/page.rs", "MAX_TOP: usize", "| rows of a page | {}, usually 100 |"),
+        ("query/coverage.rs", "MAX_GAPS: usize", "| gaps named in an answer | {}; "),
+        ("query/view.rs", "MAX_IMPACTED: usize", "subscription and event; {} in an answer |"),
+        ("model/impacted.rs", "KEPT: usize", "| impacted resources kept | {} of each"),
+        ("api/manage.rs", "MAX_SUBSCRIPTIONS: usize", "| subscriptions named in an invite | {}; "),
+        ("api/manage.rs", "MAX_LABELS: usize", "| labels, contacts of a customer | {}, "),
+        ("api/manage.rs", "MAX_CONTACTS: usize", "contacts of a customer | 50, {} |"),
+        ("consent/invite.rs", "MAX_LIFE: TimeDelta", "an invite lives {} days"),
+        ("notify/validate/mod.rs", "MOST_CHANNELS: usize", "| channels, routes | {}, "),
+        ("notify/validate/mod.rs", "MOST_ROUTES: usize", "| channels, routes | 200, {} |"),
+        ("notify/incident.rs", "MOST_NOTES: usize", "| remarks of an incident | {} |"),
+        ("notify/log.rs", "KEPT: TimeDelta", "| delivery log, dead letters | {} days |"),
+        ("notify/dry_run.rs", "MOST_DAYS: u16", "| dry run | {} days, "),
+        ("notify/dry_run.rs", "MOST_LISTED: usize", "| dry run | 90 days, {} notices"),
+        ("api/telling.rs", "LONGEST_SNOOZE: TimeDelta", "| {} days, 365 days |"),
+        ("api/telling.rs", "LONGEST_ACKNOWLEDGEMENT: TimeDelta", "| 30 days, {} days |"),
+    ];
+    for (file, constant, said) in limits {
+        let source = source(&format!("src/{file}"));
+        let value = between(&source, &format!("const {constant} = "), ";").concat();
+        let number = value.trim_start_matches("TimeDelta::days(").trim_end_matches(')').replace('_', "");
+        let number = if number.len() > 3 { format!("{},{}", &number[..1], &number[1..]) } else { number };
+        let said = said.replace("{}", &number);
+        assert!(!number.is_empty() && text.contains(&said), "{file}: {constant}: {said}");
+    }
+}
