@@ -92,6 +92,7 @@ pub mod limits;
 pub mod model;
 pub mod notify;
 pub mod outside;
+#[cfg(feature = "cli")]
 pub mod package;
 pub mod pages;
 pub mod poll;
