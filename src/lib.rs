@@ -3,7 +3,7 @@
 //! The rooms, in reading order: [`model`] (the words), [`settings`] and [`outside`] (what comes in), [`app`] (the parts,
 //! wired once), [`functions`] (the function.json files as data), [`azure`] (all that is said to Azure), [`store`]
 //! (documents), the uses [`consent`], [`poll`] and [`query`], what the world sees ([`api`], [`pages`]) and the [`hosts`].
-//! [`telemetry`] writes the logs, [`package`] makes the deployable package.
+//! [`telemetry`] writes the logs, `package` makes the deployable packages.
 
 pub mod api;
 pub mod app;
@@ -18,6 +18,7 @@ pub mod limits;
 pub mod model;
 pub mod notify;
 pub mod outside;
+#[cfg(feature = "cli")]
 pub mod package;
 pub mod pages;
 pub mod poll;
