@@ -32,7 +32,7 @@ use health_monitor::model::{AccessTier, SubscriptionId, TenantId};
 
 /// Watches the Azure health of your customers with your own application identity.
 #[derive(Debug, Parser)]
-#[command(name = "health-monitor", version, about, after_help = EXIT_CODES)]
+#[command(name = "health-monitor", bin_name = "health-monitor", version, about, after_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     common: Common,
