@@ -196,7 +196,6 @@ fn no_key_and_no_password_opens_anything() {
         "minimumTlsVersion: 'TLS1_2'",
         "minTlsVersion: '1.2'",
         "httpsOnly: true",
-        "ftpsState: 'Disabled'",
         "enableRbacAuthorization: true",
         "DisableLocalAuth: true",
     ] {
@@ -214,6 +213,30 @@ fn no_key_and_no_password_opens_anything() {
             assert!(text[..at].ends_with("@secure()\n"), "{parameter} in {}", place.display());
         }
     }
+}
+
+#[test]
+fn nothing_is_set_that_flex_consumption_refuses() {
+    // https://learn.microsoft.com/azure/azure-functions/functions-app-settings#flex-consumption-plan-deprecations
+    let moved = [
+        "FUNCTIONS_WORKER_RUNTIME",
+        "FUNCTIONS_EXTENSION_VERSION",
+        "WEBSITE_RUN_FROM_PACKAGE",
+        "WEBSITE_TIME_ZONE",
+        "TZ",
+    ];
+    let names = settings();
+    assert!(moved.iter().all(|name| !names.contains_key(*name)));
+    let text = file("infra/azure/modules/app.bicep");
+    let (_, config) = text.split_once("    siteConfig: {\n").unwrap();
+    let (config, _) = config.split_once("\n    }\n").unwrap();
+    let set: Vec<&str> = config
+        .lines()
+        .filter_map(|line| line.strip_prefix("      "))
+        .filter(|line| line.starts_with(char::is_alphabetic))
+        .filter_map(|line| Some(line.split_once(": ")?.0))
+        .collect();
+    assert_eq!(set, ["minTlsVersion", "cors", "appSettings"]);
 }
 
 /// The alerts that ask logs: name and query, with the variables of the file put in.
