@@ -1,18 +1,29 @@
-//! The deployable package of the Functions app: host.json, one folder per function and the handler, nothing else. A tool of
-//! developers; no host uses it.
+//! The deployable packages: of the Functions app (host.json, one folder per function, the handler, its bill of materials), of the
+//! Lambda function (bootstrap and bill of materials), and their zips. A tool of developers; no host uses it.
 
+mod archive;
+mod bom;
+mod build;
 mod check;
+mod elf;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use check::{Finding, check};
+pub use archive::{check_zip, zip};
+pub use bom::{FILE as BOM, Sources, bom, document};
+pub use build::{Door, TARGET, build, places};
+pub use check::{Finding, Wanted, check, check_handler};
+pub use elf::{Elf, Machine};
 
 use crate::functions::{FILES, HOST_JSON};
 
 /// The handler's file name: `defaultExecutablePath` of host.json.
 pub const HANDLER: &str = "azure";
+
+/// The name that Lambda starts.
+pub const BOOTSTRAP: &str = "bootstrap";
 
 /// What was put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,23 +51,18 @@ pub enum Error {
     /// The directory holds something that is no package, so it is not replaced.
     #[error("{0} holds more than a package: empty it or choose another directory")]
     NotAPackage(PathBuf),
-    /// Cargo could not build the handler.
-    #[error("cargo could not build the handler: {0}")]
+    /// Cargo or the compiler could not do it.
+    #[error("could not build: {0}")]
     Build(String),
 }
 
-/// Puts the package together from what is compiled in and a handler. A former package at the same place is replaced.
+/// Puts the Functions package together from what is compiled in, a handler and its bill of materials ([`bom`]). A former package
+/// at the same place is replaced.
 ///
 /// # Errors
 /// [`Error::NotAPackage`], [`Error::Io`].
-pub fn assemble(out: &Path, handler: &Path) -> Result<Report, Error> {
-    if out.exists() {
-        if !holds_only_a_package(out).map_err(failed("read", out))? {
-            return Err(Error::NotAPackage(out.to_owned()));
-        }
-        fs::remove_dir_all(out).map_err(failed("remove", out))?;
-    }
-    fs::create_dir_all(out).map_err(failed("create", out))?;
+pub fn assemble(out: &Path, handler: &Path, bom: &str) -> Result<Report, Error> {
+    start(out)?;
     write(&out.join("host.json"), HOST_JSON)?;
     let mut functions = Vec::new();
     for (name, json) in FILES {
@@ -65,33 +71,34 @@ pub fn assemble(out: &Path, handler: &Path) -> Result<Report, Error> {
         write(&folder.join("function.json"), json)?;
         functions.push((*name).to_owned());
     }
-    let target = out.join(HANDLER);
+    finish(out, handler, HANDLER, bom, functions)
+}
+
+/// Puts the Lambda package together: `bootstrap` and its bill of materials.
+///
+/// # Errors
+/// [`Error::NotAPackage`], [`Error::Io`].
+pub fn assemble_lambda(out: &Path, handler: &Path, bom: &str) -> Result<Report, Error> {
+    start(out)?;
+    finish(out, handler, BOOTSTRAP, bom, Vec::new())
+}
+
+fn start(out: &Path) -> Result<(), Error> {
+    if out.exists() {
+        if !holds_only_a_package(out).map_err(failed("read", out))? {
+            return Err(Error::NotAPackage(out.to_owned()));
+        }
+        fs::remove_dir_all(out).map_err(failed("remove", out))?;
+    }
+    fs::create_dir_all(out).map_err(failed("create", out))
+}
+
+fn finish(out: &Path, handler: &Path, name: &str, bom: &str, functions: Vec<String>) -> Result<Report, Error> {
+    write(&out.join(BOM), bom)?;
+    let target = out.join(name);
     let handler_bytes = fs::copy(handler, &target).map_err(failed("copy", handler))?;
     set_mode(&target, 0o755)?;
     Ok(Report { directory: out.to_owned(), functions, handler_bytes })
-}
-
-/// Builds the handler as it is deployed, without sandbox and Lambda, and gives its path. `target` is a Rust target such as
-/// `x86_64-unknown-linux-musl`, which has to be installed; None builds for this machine.
-///
-/// # Errors
-/// [`Error::Build`].
-pub fn build(root: &Path, target: Option<&str>) -> Result<PathBuf, Error> {
-    let mut command = std::process::Command::new("cargo");
-    command.current_dir(root).args(["build", "--release", "--no-default-features", "--bin", HANDLER]);
-    // Its own directory: another set of features would else rebuild what `cargo test` built.
-    let target_directory = root.join("target").join("handler");
-    command.arg("--target-dir").arg(&target_directory);
-    let mut built = target_directory;
-    if let Some(target) = target {
-        command.args(["--target", target]);
-        built.push(target);
-    }
-    let status = command.status().map_err(|error| Error::Build(error.to_string()))?;
-    if !status.success() {
-        return Err(Error::Build(status.to_string()));
-    }
-    Ok(built.join("release").join(HANDLER))
 }
 
 /// True when nothing but a former package would be lost. The project's own root has a host.json too, so that alone says little.
@@ -99,7 +106,7 @@ fn holds_only_a_package(directory: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_file_of_ours = name == "host.json" || name == HANDLER;
+        let is_file_of_ours = ["host.json", BOM, HANDLER, BOOTSTRAP].iter().any(|ours| name == *ours);
         let is_ours = match entry.file_type()? {
             kind if kind.is_file() => is_file_of_ours,
             kind if kind.is_dir() => {

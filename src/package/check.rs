@@ -7,8 +7,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::functions::{Function, HostJson, Route, Trigger};
+use super::BOM;
+use crate::functions::{FILES, Function, HostJson, Route, Trigger};
 use crate::settings;
+
+mod handler;
+
+pub use handler::{Wanted, check_handler};
 
 /// A package is a handful of files; a mistaken path (such as a whole cargo tree) ends the look soon.
 const MAX_ENTRIES: usize = 1000;
@@ -28,7 +33,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Looks at a package.
+/// Looks at a Functions package: what `func start` takes on a developer's machine. [`check_handler`] says whether it may be deployed.
 ///
 /// # Errors
 /// All that is wrong with it.
@@ -37,9 +42,7 @@ pub fn check(directory: &Path) -> Result<(), Vec<Finding>> {
     let executable = findings.host_json(directory);
     let functions = findings.functions(directory);
     findings.routes(&functions);
-    if functions.is_empty() {
-        findings.add(".", "there is no function: the host would not even start the handler");
-    }
+    findings.complete(directory);
     if let Some(executable) = &executable {
         findings.executable(directory, executable);
     }
@@ -119,6 +122,17 @@ impl Findings {
         functions
     }
 
+    /// Each function of this program is there, as it is here: routes and queues are those that the handler has.
+    fn complete(&mut self, directory: &Path) {
+        for (name, json) in FILES {
+            match fs::read_to_string(directory.join(name).join("function.json")) {
+                Ok(text) if text == *json => {}
+                Ok(_) => self.add(&format!("{name}/function.json"), "is another than this program has"),
+                Err(_) => self.add(name, "is a function of this program, and missing"),
+            }
+        }
+    }
+
     /// The host tries functions by name, and the first route that fits wins.
     fn routes(&mut self, functions: &[Function]) {
         let mut seen: Vec<(&Route, &Function)> = Vec::new();
@@ -155,7 +169,7 @@ impl Findings {
 
     /// Nothing else: settings hold secrets, sources and build trees do not belong into a deployment.
     fn strays(&mut self, directory: &Path, executable: Option<&str>, functions: &[Function]) {
-        let mut known: BTreeSet<String> = BTreeSet::from(["host.json".to_owned()]);
+        let mut known: BTreeSet<String> = BTreeSet::from(["host.json".to_owned(), BOM.to_owned()]);
         known.extend(executable.map(str::to_owned));
         for function in functions {
             known.insert(function.name.clone());
@@ -216,7 +230,7 @@ mod tests {
         let handler = directory.path().join("built");
         fs::write(&handler, "#!").unwrap();
         let package = directory.path().join("package");
-        assemble(&package, &handler).unwrap();
+        assemble(&package, &handler, "{}").unwrap();
         spoil(&package);
         let findings = check(&package).err().unwrap_or_default();
         findings.iter().map(|finding| finding.to_string()).collect()
@@ -251,6 +265,8 @@ mod tests {
         one(&|dir| fs::write(dir.join("Cargo.toml"), "").unwrap(), "Cargo.toml: does not belong");
         one(&|dir| fs::write(dir.join("Probe/run.sh"), "").unwrap(), "Probe/run.sh: does not belong");
         one(&|dir| fs::create_dir(dir.join("src")).unwrap(), "src: is a folder without");
+        one(&|dir| fs::remove_dir_all(dir.join("Probe")).unwrap(), "Probe: is a function of this program");
+        one(&|dir| replace(&dir.join("Probe/function.json"), "\"get\"", "\"put\""), "Probe/function.json: is another");
         one(&|dir| fs::rename(dir.join("Probe"), dir.join("1Probe")).unwrap(), "1Probe: is no name");
         one(&|dir| replace(&dir.join("Probe/function.json"), "\"probe/", "\"/probe/"), "slash");
         one(&|dir| replace(&dir.join("Probe/function.json"), "probe/{kind}", "v1/{kind}"), "overlap");
@@ -270,22 +286,22 @@ mod tests {
     fn only_a_former_package_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("precious"), "").unwrap();
-        let error = assemble(directory.path(), &directory.path().join("precious")).unwrap_err();
+        let error = assemble(directory.path(), &directory.path().join("precious"), "{}").unwrap_err();
         assert!(matches!(error, Error::NotAPackage(_)));
         assert!(directory.path().join("precious").exists());
 
         // A project's root has a host.json as well.
         fs::write(directory.path().join("host.json"), "{}").unwrap();
-        let error = assemble(directory.path(), &directory.path().join("precious")).unwrap_err();
+        let error = assemble(directory.path(), &directory.path().join("precious"), "{}").unwrap_err();
         assert!(matches!(error, Error::NotAPackage(_)));
         assert!(directory.path().join("precious").exists());
 
         let package = directory.path().join("package");
         for _ in 0..2 {
-            assemble(&package, &directory.path().join("precious")).unwrap();
+            assemble(&package, &directory.path().join("precious"), "{}").unwrap();
         }
         fs::create_dir(package.join("src")).unwrap();
         fs::write(package.join("src").join("main.rs"), "").unwrap();
-        assert!(matches!(assemble(&package, &directory.path().join("precious")), Err(Error::NotAPackage(_))));
+        assert!(matches!(assemble(&package, &directory.path().join("precious"), "{}"), Err(Error::NotAPackage(_))));
     }
 }

@@ -9,6 +9,7 @@ mod cli;
 mod credentials;
 mod daemon;
 mod diff_laws;
+mod docs;
 mod end_to_end;
 mod faults;
 mod functions_contract;

@@ -8,9 +8,11 @@ mod connect;
 mod demo;
 mod doctor;
 mod logs;
+mod measure_start;
 mod metrics;
 mod notices;
 mod output;
+mod package;
 mod register;
 #[cfg(feature = "sandbox")]
 mod rehearse;
@@ -30,7 +32,7 @@ use health_monitor::model::{AccessTier, SubscriptionId, TenantId};
 
 /// Watches the Azure health of your customers with your own application identity.
 #[derive(Debug, Parser)]
-#[command(name = "health-monitor", version, about, after_help = EXIT_CODES)]
+#[command(name = "health-monitor", bin_name = "health-monitor", version, about, after_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -159,15 +161,10 @@ enum Command {
     Doctor(token::Options),
     /// Make the partner's app registration, and check it later
     Register(register::Options),
-    /// Build target/package: what `func start` and `func azure functionapp publish` take
-    Package {
-        /// Where to put it
-        #[arg(long, value_name = "DIR", default_value = "target/package")]
-        out: PathBuf,
-        /// Take this handler instead of building one
-        #[arg(long, value_name = "FILE")]
-        handler: Option<PathBuf>,
-    },
+    /// Build target/package and its zip: what Azure Functions (or, with --lambda, AWS) is given
+    Package(package::Options),
+    /// Measure how soon a built handler answers after its start, and its memory when idle
+    MeasureStart(measure_start::Options),
     /// Run the simulated Azure alone, for integration tests of your own
     #[cfg(feature = "sandbox")]
     Sandbox(demo::SandboxOptions),
@@ -225,7 +222,8 @@ async fn main() -> ExitCode {
         Command::Notices { action } => notices::run(&common, action).await,
         #[cfg(feature = "sandbox")]
         Command::Rehearse { what } => rehearse::run(&common, what).await,
-        Command::Package { out, handler } => run::package(&common, &out, handler.as_deref()),
+        Command::Package(options) => package::run(&common, options),
+        Command::MeasureStart(options) => measure_start::run(&common, &options),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => demo::sandbox(options).await,
         #[cfg(feature = "sandbox")]

@@ -1,16 +1,14 @@
-//! Commands that do work: serve, poll, package.
+//! Commands that do work: serve, poll.
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use health_monitor::hosts::standalone;
 use health_monitor::model::TenantId;
-use health_monitor::{package, poll, telemetry};
+use health_monitor::{poll, telemetry};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
@@ -90,32 +88,4 @@ fn progress(length: usize, json: bool) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-pub fn package(common: &Common, out: &Path, handler: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let handler = match handler {
-        Some(handler) => handler.to_path_buf(),
-        None => package::build(root, None).context("the handler")?,
-    };
-    let report = package::assemble(out, &handler).context("the package")?;
-    package::check(out).map_err(|findings| {
-        let lines: Vec<_> = findings.iter().map(|finding| format!("\n  {finding}")).collect();
-        anyhow::anyhow!("{} is no package that func would take:{}", out.display(), lines.concat())
-    })?;
-    if common.json {
-        output::json(&json!({
-            "directory": report.directory,
-            "functions": report.functions,
-            "handlerBytes": report.handler_bytes,
-        }))?;
-    } else {
-        println!(
-            "{}: {} functions, handler of {:.1} MB",
-            report.directory.display(),
-            report.functions.len(),
-            report.handler_bytes as f64 / 1e6
-        );
-    }
-    Ok(ExitCode::SUCCESS)
 }

@@ -25,7 +25,7 @@ pub use queues::{Delivery, Message};
 static PACKAGE: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("package");
-    package::assemble(&root, env!("CARGO_BIN_EXE_azure").as_ref()).unwrap();
+    package::assemble(&root, env!("CARGO_BIN_EXE_azure").as_ref(), "{}").unwrap();
     package::check(&root).expect("the assembled package is one");
     (directory, root)
 });

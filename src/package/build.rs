@@ -1,0 +1,99 @@
+//! The handlers as they are deployed: optimised for size, with nothing that the machine must have but a kernel.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Error, failed};
+
+/// The Rust target unless another is asked for. Its std comes with every toolchain on a Linux machine, and glibc can be linked
+/// statically too; `x86_64-unknown-linux-musl` is as good where its std is installed.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// A static glibc still loads plugins that `/etc/nsswitch.conf` names, and with them the machine's own libc, which is another
+/// one than ours: a crash at the first name that is looked up. Files and DNS are built in; nothing else is asked.
+const NAMES: &str = r#"extern int __nss_configure_lookup(const char *, const char *);
+__attribute__((constructor)) static void only_what_is_built_in(void) { __nss_configure_lookup("hosts", "files dns"); }
+"#;
+
+/// Which host the handler is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Azure Functions.
+    Functions,
+    /// AWS Lambda.
+    Lambda,
+}
+
+impl Door {
+    /// The cargo binary.
+    pub fn binary(self) -> &'static str {
+        match self {
+            Self::Functions => "azure",
+            Self::Lambda => "lambda",
+        }
+    }
+
+    /// Its cargo features, which no other has.
+    pub(super) fn features(self) -> &'static [&'static str] {
+        match self {
+            Self::Functions => &["--no-default-features"],
+            Self::Lambda => &["--no-default-features", "--features", "lambda"],
+        }
+    }
+}
+
+/// Builds a handler and gives its path.
+///
+/// # Errors
+/// [`Error::Build`], [`Error::Io`].
+pub fn build(root: &Path, door: Door, target: &str) -> Result<PathBuf, Error> {
+    // Its own directory: another set of features would else rebuild what `cargo test` built.
+    let directory = root.join("target").join("deploy");
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root).args(["rustc", "--locked", "--profile", "deploy", "--bin", door.binary()]);
+    cargo.args(door.features()).args(["--target", target, "--target-dir"]).arg(&directory);
+    // The same program wherever it is built: the places of this machine are not in it.
+    let called = places(root).into_iter().zip(["/health-monitor", "/cargo"]);
+    let mut flags: Vec<String> =
+        called.map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display())).collect();
+    if target.ends_with("-gnu") {
+        let object = names(&directory, target)?;
+        flags.push("-Ctarget-feature=+crt-static".to_owned());
+        cargo.arg("--").arg(format!("-Clink-arg={}", object.display()));
+        // Half a megabyte of relocations in a thirtieth of the room; glibc 2.36 and newer apply them to a static program.
+        cargo.arg("-Clink-arg=-Wl,-z,pack-relative-relocs");
+    }
+    // Instead of flags of the environment, which would make it another program.
+    cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    let status = cargo.status().map_err(|error| Error::Build(format!("cargo: {error}")))?;
+    if !status.success() {
+        return Err(Error::Build(format!("cargo: {status}")));
+    }
+    Ok(directory.join(target).join("deploy").join(door.binary()))
+}
+
+/// Compiles what keeps a static glibc from loading plugins.
+fn names(directory: &Path, target: &str) -> Result<PathBuf, Error> {
+    fs::create_dir_all(directory).map_err(failed("create", directory))?;
+    let source = directory.join("names.c");
+    fs::write(&source, NAMES).map_err(failed("write", &source))?;
+    let object = directory.join(format!("names-{target}.o"));
+    let host = target.starts_with(env::consts::ARCH);
+    let compiler = if host { "cc".to_owned() } else { format!("{}-gcc", target.replace("-unknown", "")) };
+    let status = Command::new(&compiler)
+        .args(["-c", "-O2", "-fPIC", "-o"])
+        .args([&object, &source])
+        .status()
+        .map_err(|error| Error::Build(format!("{compiler}: {error}")))?;
+    if status.success() { Ok(object) } else { Err(Error::Build(format!("{compiler}: {status}"))) }
+}
+
+/// The directories of this machine that a build sees: the sources, and cargo's home with those of dependencies.
+#[expect(clippy::disallowed_methods, reason = "cargo's own variables, which are no settings of this program")]
+pub fn places(root: &Path) -> Vec<PathBuf> {
+    let home = || env::home_dir().map(|home| home.join(".cargo"));
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);
+    [Some(root.to_owned()), cargo_home].into_iter().flatten().collect()
+}
