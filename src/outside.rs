@@ -41,8 +41,8 @@ impl Outside {
     /// The real world around a store.
     ///
     /// # Errors
-    /// When the TLS backend cannot start.
-    pub fn real(backend: Arc<dyn Backend>) -> Result<Self, reqwest::Error> {
+    /// [`NoTls`].
+    pub fn real(backend: Arc<dyn Backend>) -> Result<Self, NoTls> {
         Ok(Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), http: http_client()?, backend })
     }
 }
@@ -72,12 +72,19 @@ impl Random for SystemRandom {
     }
 }
 
+/// Nobody can be trusted: without CA certificates there is no HTTPS. An image with nothing in it has none.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "TLS cannot start; it takes the CA certificates of the system (package ca-certificates) or the PEM file that SSL_CERT_FILE names"
+)]
+pub struct NoTls(#[source] pub reqwest::Error);
+
 /// The client for every call to Azure: no redirects, since a redirect would carry a token to another host.
 ///
 /// # Errors
-/// When the TLS backend cannot start.
+/// [`NoTls`].
 #[expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
-pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+pub fn http_client() -> Result<reqwest::Client, NoTls> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
@@ -85,6 +92,7 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
         .timeout(Duration::from_secs(60))
         .user_agent(concat!("azure-health-partner-monitor/", env!("CARGO_PKG_VERSION")))
         .build()
+        .map_err(NoTls)
 }
 
 /// A client for destinations that people configured: names are resolved by `resolver`, which knows where it must not go; no

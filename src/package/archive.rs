@@ -200,7 +200,10 @@ mod tests {
             found(&archive, &package)
         };
         let handler = "the handler".repeat(100);
-        assert_eq!(by_hand("azure", DateTime::DEFAULT, handler.as_bytes()), ".: the entries of the zip are not sorted; ");
+        assert_eq!(
+            by_hand("azure", DateTime::DEFAULT, handler.as_bytes()),
+            ".: the entries of the zip are not sorted; "
+        );
         let late = DateTime::from_date_and_time(2026, 11, 21, 12, 0, 0).unwrap();
         assert!(by_hand("azure", late, handler.as_bytes()).contains("azure: has a time of its own"));
         let large = vec![0; MAX_ZIP_BYTES as usize];

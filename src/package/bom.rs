@@ -54,7 +54,8 @@ pub fn bom(root: &Path, door: Door, target: &str, handler: &Path) -> Result<Stri
     let rustc = rustc.split(' ').nth(1).unwrap_or_default();
     let libc = if target.ends_with("-gnu") { Some(ask("getconf", &["GNU_LIBC_VERSION"])?) } else { None };
     let bytes = std::fs::read(handler).map_err(failed("read", handler))?;
-    let sources = Sources { metadata: &metadata, tree: &tree, lock: &lock, rustc, libc: libc.as_deref().map(str::trim) };
+    let sources =
+        Sources { metadata: &metadata, tree: &tree, lock: &lock, rustc, libc: libc.as_deref().map(str::trim) };
     let document = document(sources, door.binary(), &bytes).ok_or_else(|| Error::Build("cargo metadata".to_owned()))?;
     Ok(format!("{document:#}\n"))
 }
@@ -101,7 +102,8 @@ pub fn document(sources: Sources<'_>, binary: &str, handler: &[u8]) -> Option<Va
         components.push(component);
     }
     let rust = ("rust-std", sources.rustc, "MIT OR Apache-2.0");
-    let libc = sources.libc.and_then(|libc| libc.split_once(' ')).map(|(name, version)| (name, version, "LGPL-2.1-or-later"));
+    let libc =
+        sources.libc.and_then(|libc| libc.split_once(' ')).map(|(name, version)| (name, version, "LGPL-2.1-or-later"));
     let beside: Vec<_> = [Some(rust), libc].into_iter().flatten().collect();
     for (name, version, license) in &beside {
         let purl = format!("pkg:generic/{name}@{version}");
@@ -124,7 +126,8 @@ pub fn document(sources: Sources<'_>, binary: &str, handler: &[u8]) -> Option<Va
         dependencies.insert(name.clone(), on);
     }
     let dependencies: Vec<_> = dependencies.iter().map(|(name, on)| json!({"ref": name, "dependsOn": on})).collect();
-    let content = json!({"components": components, "dependencies": dependencies, "metadata": {"component": application}});
+    let content =
+        json!({"components": components, "dependencies": dependencies, "metadata": {"component": application}});
     let serial = Uuid::new_v5(&Uuid::NAMESPACE_URL, content.to_string().as_bytes());
     let mut document = content;
     document["bomFormat"] = json!("CycloneDX");
@@ -143,7 +146,8 @@ fn linked(tree: &str) -> BTreeSet<(&str, &str)> {
 /// The checksums of Cargo.lock, which cargo metadata does not tell.
 fn checksums(lock: &str) -> BTreeMap<(&str, &str), &str> {
     let entries = lock.split("[[package]]").map(|entry| {
-        let of = |key: &str| entry.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"'));
+        let of =
+            |key: &str| entry.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"'));
         Some(((of("name")?, of("version")?), of("checksum")?))
     });
     entries.flatten().collect()
@@ -184,7 +188,8 @@ mod tests {
     #[test]
     fn what_is_linked_is_named_with_licence_and_checksum_and_nothing_else() {
         let bom = of("ours v0.1.0 (/home/olga/ours)\nwarp v1.0.0\nwarp v1.0.0 (*)\n", Some("glibc 2.36"));
-        let names: Vec<_> = bom["components"].as_array().unwrap().iter().map(|it| it["bom-ref"].as_str().unwrap()).collect();
+        let names: Vec<_> =
+            bom["components"].as_array().unwrap().iter().map(|it| it["bom-ref"].as_str().unwrap()).collect();
         assert_eq!(names, ["pkg:cargo/warp@1.0.0", "pkg:generic/glibc@2.36", "pkg:generic/rust-std@1.95.0"]);
         let warp = &bom["components"][0];
         assert_eq!(warp["licenses"][0]["expression"], "MIT OR Apache-2.0");

@@ -47,8 +47,7 @@ impl Elf {
             183 => Machine::Aarch64,
             other => Machine::Other(other),
         };
-        let mut elf =
-            Self { machine, interpreter: None, needed: 0, position_independent: kind == 3, symbols: false };
+        let mut elf = Self { machine, interpreter: None, needed: 0, position_independent: kind == 3, symbols: false };
         for header in table(file, u64_at(file, 32)?, u16_at(file, 54)?, u16_at(file, 56)?)? {
             let part = || part(file, u64_at(header, 8)?, u64_at(header, 32)?);
             match u32_at(header, 0)? {

@@ -125,7 +125,8 @@ impl Visitor {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self { http: crate::outside::http_client()?, cookies: BTreeMap::new(), history: Vec::new() })
+        let http = crate::outside::http_client().map_err(|error| Error::Transport(error.0))?;
+        Ok(Self { http, cookies: BTreeMap::new(), history: Vec::new() })
     }
 
     /// Opens an address. A redirect is given back, not followed.

@@ -8,9 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use object_store::ClientOptions;
 use object_store::azure::{AzureCredential, AzureCredentialProvider};
-use object_store::client::{HttpClient, HttpConnector as _, HttpRequestBody, ReqwestConnector};
+use object_store::client::{HttpClient, HttpConnector as _, HttpRequestBody};
 use url::Url;
 
+use super::connect::WhenNeeded;
 use crate::outside::{Clock as _, SystemClock};
 
 /// The version of the storage API that this room speaks.
@@ -47,7 +48,7 @@ impl Container {
             Some(key) => Some(hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(key)?)),
             None => None,
         };
-        let client = ReqwestConnector::default().connect(&options)?;
+        let client = WhenNeeded.connect(&options)?;
         Ok(Self { url, account: account.to_owned(), key, credentials, client })
     }
 

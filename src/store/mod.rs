@@ -1,5 +1,6 @@
 //! Small documents behind one narrow trait, with conditional writes: create only if absent, update only if unchanged.
 
+mod connect;
 mod container;
 mod documents;
 mod etags;

@@ -14,6 +14,7 @@ use object_store::{
 };
 use secrecy::ExposeSecret as _;
 
+use super::connect::WhenNeeded;
 use super::container::Container;
 use super::{Backend, Blob, ETag, Error, Listed, check_path, check_prefix};
 use crate::settings::StorageAccount;
@@ -65,7 +66,11 @@ pub(super) fn azure_blob(container: &str, account: &StorageAccount) -> Result<Ob
     let endpoint = endpoint.trim_end_matches('/').to_owned();
     // Settings allow plain http on loopback only.
     let options = client_options().with_allow_http(endpoint.starts_with("http://"));
-    let mut builder = builder.with_account(name).with_endpoint(endpoint.clone()).with_client_options(options.clone());
+    let mut builder = builder
+        .with_account(name)
+        .with_endpoint(endpoint.clone())
+        .with_client_options(options.clone())
+        .with_http_connector(WhenNeeded);
     if let Some(key) = key {
         builder = builder.with_access_key(key);
     }
@@ -95,7 +100,8 @@ pub(super) fn s3(bucket: &str, prefix: &str) -> Result<Arc<dyn Backend>, Error> 
     let builder = object_store::aws::AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_retry(retry())
-        .with_client_options(client_options());
+        .with_client_options(client_options())
+        .with_http_connector(WhenNeeded);
     let store = builder.build().map_err(|error| Error::unavailable(format!("be reached at s3://{bucket}"), error))?;
     Ok(Arc::new(Objects::http(object_store::prefix::PrefixStore::new(store, prefix))))
 }

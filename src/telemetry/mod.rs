@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
 use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::settings::LogSettings;
 
@@ -27,7 +28,7 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 pub fn init(settings: &LogSettings) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // Its spans are ours; what it logs beside them says nothing new. A more exact directive of the operator's own wins.
     let filter = format!("warp=warn,{}", settings.filter.as_deref().unwrap_or("info"));
-    let filter = EnvFilter::try_new(filter)?;
+    let filter: Targets = filter.parse()?;
     let json = settings.json.unwrap_or_else(|| !std::io::stdout().is_terminal());
     let provider = otlp::provider(settings.otlp.as_ref())?;
     let layer = tracing_opentelemetry::layer()

@@ -36,11 +36,20 @@ struct Figures {
 }
 
 pub fn run(common: &Common, options: &Options) -> anyhow::Result<ExitCode> {
-    let mut table = output::table(&["Program", "Size, MB", "First answer: best, ms", "half within, ms", "90 % within, ms", "Idle, MiB"]);
+    let mut table = output::table(&[
+        "Program",
+        "Size, MB",
+        "First answer: best, ms",
+        "half within, ms",
+        "90 % within, ms",
+        "Idle, MiB",
+    ]);
     let mut rows = Vec::new();
     for program in &options.programs {
         let figures = measure(program, options.rounds).with_context(|| program.display().to_string())?;
-        let at = |share: usize| figures.answers.get(figures.answers.len() * share / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3);
+        let at = |share: usize| {
+            figures.answers.get(figures.answers.len() * share / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+        };
         let size = std::fs::metadata(program)?.len() as f64 / 1e6;
         let idle = figures.idle_kib as f64 / 1024.0;
         table.add_row([
@@ -113,7 +122,7 @@ const SETTINGS: [(&str, &str); 8] = [
     ("AZURE_CLIENT_SECRET", "no-secret-at-all"),
     ("PUBLIC_BASE_URL", "https://monitor.example"),
     ("PARTNER_NAME", "Contoso Managed Services"),
-    ("SESSION_KEYS", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ("SESSION_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
     ("AzureWebJobsStorage__accountName", "monitorexample"),
     ("POLL_SCHEDULE", "0 * * * * *"),
 ];
