@@ -111,7 +111,12 @@ fn both_redirect_uris_are_named_where_somebody_registers_them() {
     );
     let paths = [settings.redirect_uri(), settings.admin_redirect_uri()];
     for path in paths.iter().map(|uri| uri.strip_prefix("https://contoso.example").unwrap()) {
-        for place in ["infra/azure/register-app.sh", "infra/azure/main.bicep", "infra/aws/template.yaml", "README.md"] {
+        for place in [
+            "infra/azure/register-app.sh",
+            "infra/azure/main.bicep",
+            "infra/aws/template.yaml",
+            "docs/register-the-app.md",
+        ] {
             let named =
                 file(place).split(|c: char| c.is_whitespace() || "\"'`$}".contains(c)).any(|word| word.ends_with(path));
             assert!(named, "{path} in {place}");
