@@ -5,6 +5,7 @@ mod asking;
 #[cfg(feature = "sandbox")]
 mod bench;
 mod connect;
+#[cfg(feature = "sandbox")]
 mod demo;
 mod doctor;
 mod logs;
@@ -60,12 +61,22 @@ struct Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show everything, live, against a simulated Azure: no account, no configuration, no network
+    #[cfg(feature = "sandbox")]
     Demo(demo::Options),
     /// Run the whole product in this process: pages, API, timer and queues
     Serve {
         /// Where to listen
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7071")]
         listen: std::net::SocketAddr,
+    },
+    /// Ask a running `serve` on this machine whether it lives: exit code 0 or 1, as a container's health check wants it
+    Probe {
+        /// Where it listens
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7071")]
+        listen: std::net::SocketAddr,
+        /// Whether it is ready as well: store and credential usable, the timer not overdue
+        #[arg(long)]
+        ready: bool,
     },
     /// Poll customers now and say what changed
     Poll {
@@ -185,8 +196,10 @@ async fn main() -> ExitCode {
     output::end_with_the_reader();
     let Cli { common, command } = Cli::parse();
     let done = match command {
+        #[cfg(feature = "sandbox")]
         Command::Demo(options) => demo::run(options).await,
         Command::Serve { listen } => run::serve(&common, listen).await,
+        Command::Probe { listen, ready } => run::probe(listen, ready).await,
         Command::Poll { tenants } => run::poll(&common, tenants).await,
         Command::Health { tenant, subscription, refresh } => ask::health(&common, tenant, subscription, refresh).await,
         Command::Customers { task: None } => ask::customers(&common).await,
