@@ -56,7 +56,7 @@ pub enum Error {
     Build(String),
 }
 
-/// Puts the Functions package together from what is compiled in, a handler and its bill of materials ([`bom`]). A former package
+/// Puts the Functions package together from what is compiled in, a handler and its bill of materials ([`bom()`]). A former package
 /// at the same place is replaced.
 ///
 /// # Errors
