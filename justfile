@@ -36,6 +36,14 @@ package:
 package-lambda:
     cargo lambda build --release --no-default-features --features lambda --bin lambda
 
+# The library's documentation, and openapi.json, without a fault.
+docs:
+    .ci/check-docs
+
+# The screenshots of docs/images anew (needs chromium, node and npm).
+images:
+    docs/images/make
+
 # Look at changed snapshots one by one (needs cargo-insta).
 review:
     cargo insta review

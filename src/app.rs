@@ -7,7 +7,7 @@ use crate::consent::lighthouse::LastDiscovery;
 use crate::daemon::health_metrics::Publisher;
 use crate::history::Newest;
 use crate::limits::Limits;
-use crate::model::{Customer, Snapshot};
+use crate::model::{Customer, Snapshot, Timestamp};
 use crate::notify::channel::Wire;
 use crate::notify::dead_man::DeadMan;
 use crate::notify::desk::{Channels, Desk};
@@ -23,6 +23,8 @@ use crate::store::{Folder, Key, Store};
 pub struct App {
     /// What was set.
     pub settings: Settings,
+    /// When this process began.
+    pub started_at: Timestamp,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -79,6 +81,7 @@ impl App {
         let desk = Desk::new(channels(wire));
         let limits = Limits::new(settings.rate_limits, random.as_ref());
         Arc::new(Self {
+            started_at: clock.now(),
             settings,
             limits,
             clock,

@@ -104,6 +104,8 @@ pub struct QueueOutput {
 /// - `visibilityTimeout` 30 s × `maxDequeueCount` 5: a short trouble of Azure passes before a message becomes poison. A
 ///   lost message costs nothing for long, since the next timer plans the customer again.
 /// - `maxPollingInterval` 10 s: how late a poll may start after the timer.
+/// - Application Insights samples neither requests nor lines: alerts ask for single ones. What the host itself says of each run
+///   (`Function`) is left out unless it is a warning; our own line says more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostJson {
     /// The first segment of every HTTP route.

@@ -3,6 +3,7 @@
 mod history;
 mod manage;
 mod notices;
+mod openapi;
 mod parameters;
 mod probe;
 pub mod problem;

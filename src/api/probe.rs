@@ -34,8 +34,9 @@ async fn ready(app: Arc<App>) -> Response {
         Ok(heartbeat) => {
             let heartbeat = heartbeat.map(|heartbeat| heartbeat.value);
             last_run_at = heartbeat.as_ref().map(|heartbeat| heartbeat.at);
-            // None: nothing ran yet, which is no silence.
-            if last_run_at.is_some_and(|at| pulse::is_overdue(&app.settings.poll_schedule, at, app.clock.now())) {
+            // Where it never ran, it is late as soon as this process is old enough to have seen it run.
+            let since = last_run_at.unwrap_or(app.started_at);
+            if pulse::is_overdue(&app.settings.poll_schedule, since, app.clock.now()) {
                 unusable.push("timer");
             }
             if heartbeat.is_some_and(|heartbeat| heartbeat.all_silent()) {
@@ -63,6 +64,7 @@ async fn ready(app: Arc<App>) -> Response {
     }
     let why = unusable.iter().map(|part| match (*part, last_run_at) {
         ("timer", Some(at)) => format!("timer (it ran last at {})", at.format("%Y-%m-%dT%H:%M:%SZ")),
+        ("timer", None) => "timer (it never ran)".to_owned(),
         ("polls", _) => "polls (nothing of any customer is read)".to_owned(),
         (part, _) => part.to_owned(),
     });

@@ -16,7 +16,7 @@ use super::history;
 use super::manage::{self, Changed};
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::{notices, telling};
+use super::{notices, openapi, telling};
 use crate::app::App;
 use crate::consent::invite;
 use crate::model::{InvalidId, sha256_hex};
@@ -255,6 +255,10 @@ async fn route(app: &Arc<App>, path: &str, method: &Method, query: &str) -> Resu
         ["routes"] => {
             read(method, query, &[])?;
             telling::routes(app).await?
+        }
+        ["openapi.json"] => {
+            read(method, query, &[])?;
+            openapi::document(&app.settings.public_url("/api/v1"))
         }
         ["invites"] => {
             read(method, query, &[])?;

@@ -161,7 +161,7 @@ pub async fn browse(app: &Arc<App>, form: &GrantForm, cookie: Option<&str>) -> R
     let mut opened = sealed::resume(app, cookie).await?;
     let phase = std::mem::replace(&mut opened.phase, Phase::Granting);
     let mut choosing = phase.choosing().map_err(|failure| *failure)?;
-    form.is_from(&choosing.csrf)?;
+    form.common.is_from(&choosing.csrf)?;
     let mut ticked = ticked(&choosing, form).map_err(|error| error.of(&choosing.entry))?;
     let mut next = Shown { search: form.search.clone(), page: 0 };
     let matching = next.matching(&choosing.offers);
@@ -192,14 +192,14 @@ pub(super) fn ticked(choosing: &Choosing, form: &GrantForm) -> Result<BTreeSet<S
     let offered = |id: &SubscriptionId| {
         choosing.offers.iter().any(|offer| offer.id == *id && offer.standing == Standing::Offered)
     };
-    if !form.subscriptions.iter().all(offered) {
+    if !form.common.subscriptions.iter().all(offered) {
         return Err(Error::NotOffered);
     }
     let mut ticked = choosing.chosen.subscriptions.clone();
     for offer in form.shown.rows(&choosing.offers) {
         ticked.remove(&offer.id);
     }
-    ticked.extend(&form.subscriptions);
+    ticked.extend(&form.common.subscriptions);
     // What was chosen before a second sign-in may have gone meanwhile.
     ticked.retain(offered);
     Ok(ticked)

@@ -11,19 +11,18 @@ use super::session::Sealed;
 use crate::model::{AccessTier, ManagementGroupId, SubscriptionId};
 
 /// The most fields of a form that are read.
-const MOST_FIELDS: usize = 2_000;
+pub(super) const MOST_FIELDS: usize = 2_000;
 
 /// The form of a page.
 #[derive(Debug)]
 pub struct GrantForm {
     /// What the person wants.
     pub action: Action,
-    csrf: SecretString,
+    pub(super) common: Common,
     /// What of the list the form shows.
     pub(super) shown: Shown,
     /// What to search for next.
     pub(super) search: String,
-    pub(super) subscriptions: BTreeSet<SubscriptionId>,
     /// The management group to grant on instead.
     pub(super) group: Option<ManagementGroupId>,
     pub(super) tiers: BTreeSet<AccessTier>,
@@ -59,16 +58,17 @@ impl Action {
     }
 }
 
-impl GrantForm {
-    /// Reads the body of the form.
-    ///
-    /// # Errors
-    /// [`Error::Csrf`] without its token, [`Error::NotOffered`] for what is no subscription or management group id,
-    /// [`Error::BadForm`].
-    pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let (mut csrf, mut subscriptions, mut tiers) = (None, BTreeSet::new(), BTreeSet::new());
-        let (mut action, mut search, mut group) = (None, String::new(), None);
-        let (mut shown_search, mut shown_page) = (String::new(), None);
+/// What both forms hold.
+#[derive(Debug)]
+pub(super) struct Common {
+    csrf: SecretString,
+    pub subscriptions: BTreeSet<SubscriptionId>,
+}
+
+impl Common {
+    /// Reads the body of a form; `other` takes the fields that only one of them has.
+    pub fn parse(body: &[u8], mut other: impl FnMut(&str, &str) -> Result<(), Error>) -> Result<Self, Error> {
+        let (mut csrf, mut subscriptions) = (None, BTreeSet::new());
         for (index, (name, value)) in url::form_urlencoded::parse(body).enumerate() {
             if index >= MOST_FIELDS {
                 return Err(Error::BadForm);
@@ -79,31 +79,51 @@ impl GrantForm {
                 "subscription" => {
                     subscriptions.insert(value.parse().map_err(|_| Error::NotOffered)?);
                 }
+                name => other(name, &value)?,
+            }
+        }
+        Ok(Self { csrf: csrf.ok_or(Error::Csrf)?, subscriptions })
+    }
+
+    /// That the form was sent by the session's own page.
+    pub fn is_from(&self, csrf: &Sealed) -> Result<(), Error> {
+        let sent = self.csrf.expose_secret().as_bytes();
+        verify_slices_are_equal(csrf.0.as_bytes(), sent).map_err(|_| Error::Csrf)
+    }
+}
+
+impl GrantForm {
+    /// Reads the body of the form.
+    ///
+    /// # Errors
+    /// [`Error::Csrf`] without its token, [`Error::NotOffered`] for what is no subscription or management group id,
+    /// [`Error::BadForm`].
+    pub fn parse(body: &[u8]) -> Result<Self, Error> {
+        let mut tiers = BTreeSet::new();
+        let (mut action, mut search, mut group) = (None, String::new(), None);
+        let (mut shown_search, mut shown_page) = (String::new(), None);
+        let common = Common::parse(body, |name, value| {
+            match name {
                 "tier" => {
-                    tiers.insert(AccessTier::of_word(&value).ok_or(Error::BadForm)?);
+                    tiers.insert(AccessTier::of_word(value).ok_or(Error::BadForm)?);
                 }
                 "action" if action.is_some() => return Err(Error::BadForm),
-                "action" => action = Some(Action::of_word(&value).ok_or(Error::BadForm)?),
+                "action" => action = Some(Action::of_word(value).ok_or(Error::BadForm)?),
                 // The list of groups and the field for another one; the field wins.
                 "group" | "otherGroup" if !value.trim().is_empty() => {
                     group = Some(value.trim().parse().map_err(|_| Error::NotOffered)?);
                 }
                 "q" => search = value.trim().chars().take(100).collect(),
-                "shownSearch" => shown_search = value.into_owned(),
-                "shownPage" => shown_page = Some(value.into_owned()),
+                "shownSearch" => value.clone_into(&mut shown_search),
+                "shownPage" => shown_page = Some(value.to_owned()),
                 _ => {}
             }
-        }
+            Ok(())
+        })?;
         tiers.remove(&AccessTier::Base);
         let shown = Shown::of(Some(&shown_search), shown_page.as_deref());
         let action = action.unwrap_or(Action::Grant);
-        Ok(Self { action, csrf: csrf.ok_or(Error::Csrf)?, shown, search, subscriptions, group, tiers })
-    }
-
-    /// That the form was sent by the session's own page.
-    pub(super) fn is_from(&self, csrf: &Sealed) -> Result<(), Error> {
-        let sent = self.csrf.expose_secret().as_bytes();
-        verify_slices_are_equal(csrf.0.as_bytes(), sent).map_err(|_| Error::Csrf)
+        Ok(Self { action, common, shown, search, group, tiers })
     }
 }
 

@@ -96,7 +96,7 @@ pub struct TierGrant {
 pub async fn grant(app: &Arc<App>, form: GrantForm, cookie: Option<&str>) -> Result<Granted, Failure> {
     let mut opened = sealed::resume(app, cookie).await?;
     let choosing = std::mem::replace(&mut opened.phase, Phase::Granting).choosing().map_err(|failure| *failure)?;
-    form.is_from(&choosing.csrf)?;
+    form.common.is_from(&choosing.csrf)?;
     let entry = choosing.entry.clone();
     let target = target(&choosing, &form).map_err(|error| error.of(&entry))?;
     invite::check_for(app, entry.invite.as_deref(), choosing.tenant).await.map_err(|error| error.of(&entry))?;

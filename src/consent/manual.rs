@@ -129,7 +129,7 @@ pub async fn reader_template(app: &Arc<App>, cookie: Option<&str>, format: Forma
 pub async fn verify(app: &Arc<App>, form: &GrantForm, cookie: Option<&str>) -> Result<Verified, Failure> {
     let (opened, manual) = resume(app, cookie).await?;
     let Manual { entry, tenant, person, csrf } = manual;
-    form.is_from(&csrf)?;
+    form.common.is_from(&csrf)?;
     let invite = invite::check_for(app, entry.invite.as_deref(), tenant).await.map_err(|error| error.of(&entry))?;
     let only = invite.map(|invite| named(&invite.value)).unwrap_or_default();
     let found = look(app, tenant, &only).await.map_err(|error| error.of(&entry))?;

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use futures_util::StreamExt as _;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::form::{Common, MOST_FIELDS};
 use super::session::{Chosen, Entry, Phase, Purpose, Sealed};
 use super::start::{Again, Wanted, sign_in};
 use super::{Error, Failure, GrantRefusal, Onward, sealed};
@@ -22,8 +22,6 @@ use crate::store::Key;
 
 /// Calls in flight at once.
 const IN_FLIGHT: usize = 8;
-/// The most fields of a form that are read.
-const MOST_FIELDS: usize = 2_000;
 
 /// Who came back, and what he sees of what was granted.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,8 +102,7 @@ pub struct Leaving {
 /// The form of who takes something back.
 #[derive(Debug)]
 pub struct LeaveForm {
-    csrf: SecretString,
-    subscriptions: BTreeSet<SubscriptionId>,
+    common: Common,
     erase: bool,
 }
 
@@ -120,22 +117,14 @@ impl LeaveForm {
     /// # Errors
     /// [`Error::Csrf`], [`Error::NotOffered`], [`Error::BadForm`].
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let (mut csrf, mut subscriptions, mut erase) = (None, BTreeSet::new(), false);
-        for (index, (name, value)) in url::form_urlencoded::parse(body).enumerate() {
-            if index >= MOST_FIELDS {
-                return Err(Error::BadForm);
+        let mut erase = false;
+        let common = Common::parse(body, |name, value| {
+            if name == "erase" {
+                erase = value == "1";
             }
-            match name.as_ref() {
-                "csrf" if csrf.is_some() => return Err(Error::BadForm),
-                "csrf" => csrf = Some(SecretString::from(value.as_ref())),
-                "subscription" => {
-                    subscriptions.insert(value.parse().map_err(|_| Error::NotOffered)?);
-                }
-                "erase" => erase = value == "1",
-                _ => {}
-            }
-        }
-        Ok(Self { csrf: csrf.ok_or(Error::Csrf)?, subscriptions, erase })
+            Ok(())
+        })?;
+        Ok(Self { common, erase })
     }
 }
 
@@ -277,13 +266,12 @@ pub async fn leave(app: &Arc<App>, form: LeaveForm, cookie: Option<&str>) -> Res
         Phase::Redeeming | Phase::Granting => return Err(Error::Used.into()),
         _ => return Err(Error::StateMismatch.into()),
     };
-    let sent = form.csrf.expose_secret().as_bytes();
-    verify_slices_are_equal(visit.csrf.0.as_bytes(), sent).map_err(|_| Error::Csrf)?;
+    form.common.is_from(&visit.csrf)?;
     let entry = visit.entry.clone();
-    if form.subscriptions.is_empty() {
+    if form.common.subscriptions.is_empty() {
         return Err(Error::NothingChosen.of(&entry));
     }
-    if !form.subscriptions.iter().all(|id| visit.held.iter().any(|held| held.id == *id)) {
+    if !form.common.subscriptions.iter().all(|id| visit.held.iter().any(|held| held.id == *id)) {
         return Err(Error::NotOffered.of(&entry));
     }
     // From here on the token is in this process's memory only, and a second POST finds the session used.
@@ -298,7 +286,7 @@ pub async fn leave(app: &Arc<App>, form: LeaveForm, cookie: Option<&str>) -> Res
 async fn removed(app: Arc<App>, visit: Box<Visit>, form: LeaveForm) -> Result<Left, Error> {
     let (secret, expires_at) = visit.token.as_ref().ok_or(Error::Internal("who takes back has a token"))?;
     let token = AccessToken::new(secret.0.as_str().into(), *expires_at);
-    let chosen: Vec<&Held> = visit.held.iter().filter(|held| form.subscriptions.contains(&held.id)).collect();
+    let chosen: Vec<&Held> = visit.held.iter().filter(|held| form.common.subscriptions.contains(&held.id)).collect();
     // One assignment on a management group reaches several subscriptions, and is removed once.
     let ids: BTreeSet<String> =
         chosen.iter().flat_map(|held| held.assignments.iter().map(|one| one.id.clone())).collect();

@@ -169,7 +169,7 @@ impl Sender<'_> {
         let (mut older, news): (Vec<_>, Vec<_>) = to_tell.into_iter().partition(is_older);
         for notice in news {
             let (id, is_state) = (notice.id, notice.is_state());
-            if !self.send(&channel, vec![notice]).await? {
+            if !self.send(&channel, vec![notice], &[id]).await? {
                 self.report.left += older.len();
                 return Ok(());
             }
@@ -194,7 +194,10 @@ impl Sender<'_> {
             true => self.members.contains(&notice.id),
             false => !taken_over(notice),
         });
-        self.members = now.iter().map(|notice| notice.id).collect();
+        // Who of them has ended since is not told, but the message keeps its id: it may have been heard.
+        if !again {
+            self.members = now.iter().map(|notice| notice.id).collect();
+        }
         if now.len() > 1 || !rest.is_empty() {
             let (lease, members) = (self.lane.leased_until, self.members.clone());
             let id = now[0].lane();
@@ -205,7 +208,8 @@ impl Sender<'_> {
             self.app.store.settle(&Key::Lane(id), together).await?;
         }
         let told = due::newest(now.iter());
-        let sent = self.send(&channel, now).await?;
+        let members = self.members.clone();
+        let sent = self.send(&channel, now, &members).await?;
         if sent {
             self.members.clear();
         }
@@ -308,8 +312,13 @@ impl Sender<'_> {
     }
 
     /// Sends one message until it is taken, refused for good, or to be sent later. True: it was taken, or is dead; false: the
-    /// lane waits.
-    async fn send(&mut self, channel: &Arc<dyn Channel>, mut notices: Vec<Notice>) -> Result<bool, store::Error> {
+    /// lane waits. `members` are what the message held at first: they make its id.
+    async fn send(
+        &mut self,
+        channel: &Arc<dyn Channel>,
+        mut notices: Vec<Notice>,
+        members: &[NoticeId],
+    ) -> Result<bool, store::Error> {
         let app = self.app;
         loop {
             if self.known.failing_since.is_some() && !destination::may_probe(app, self.name, chance(app)).await? {
@@ -336,7 +345,7 @@ impl Sender<'_> {
                 notice.delivery.first_attempt_at.get_or_insert(now);
                 notice.delivery.last_attempt_at = Some(now);
             }
-            let parcel = parcel(app, &notices).await?;
+            let parcel = parcel(app, &notices, members).await?;
             let answer = match tokio::time::timeout(SENDING, channel.send(&parcel)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Refusal::Later { why: "no answer in time".to_owned(), retry_after: None }),
@@ -377,8 +386,8 @@ impl Sender<'_> {
             _ => String::new(),
         };
         let detail = format!("{}{customers}", receipt.detail);
-        let end = match notices.len() {
-            1 => NoticeEnd::Delivered,
+        let end = match &notices[..] {
+            [one] if one.id == parcel.id => NoticeEnd::Delivered,
             _ => NoticeEnd::Bundled { under: parcel.id },
         };
         self.report.told += notices.len();

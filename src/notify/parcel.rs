@@ -9,8 +9,20 @@ use crate::app::App;
 use crate::model::{AffectedCustomer, Customer, Notice, NoticeId, NoticeScope, Subject, TextHash, TrackingId};
 use crate::store::{self, Key};
 
-/// The message, with what is only known when it is sent.
-pub(super) async fn parcel(app: &App, notices: &[Notice]) -> Result<Parcel, store::Error> {
+/// The id of the message that tells `members` together: the same on every attempt, whoever of them is left by then.
+fn message_id(members: &[NoticeId], channel: &str) -> NoticeId {
+    match members {
+        [one] => *one,
+        many => {
+            let mut ids: Vec<_> = many.iter().map(NoticeId::to_string).collect();
+            ids.sort();
+            NoticeId::of(NoticeScope::Partner, "", channel, &format!("bundle|{}", ids.join("|")))
+        }
+    }
+}
+
+/// The message, with what is only known when it is sent. `members`: what was first sent together, of which `notices` are left.
+pub(super) async fn parcel(app: &App, notices: &[Notice], members: &[NoticeId]) -> Result<Parcel, store::Error> {
     let mut notices = notices.to_vec();
     let mut texts: BTreeMap<TextHash, String> = BTreeMap::new();
     for notice in &mut notices {
@@ -26,15 +38,7 @@ pub(super) async fn parcel(app: &App, notices: &[Notice]) -> Result<Parcel, stor
             texts.insert(hash, String::from_utf8_lossy(&text.body).into_owned());
         }
     }
-    let id = match &notices[..] {
-        [one] => one.id,
-        // The same notices give the same id, on every attempt.
-        many => {
-            let mut ids: Vec<_> = many.iter().map(|notice| notice.id.to_string()).collect();
-            ids.sort();
-            NoticeId::of(NoticeScope::Partner, "", &many[0].channel, &format!("bundle|{}", ids.join("|")))
-        }
-    };
+    let id = message_id(members, &notices[0].channel);
     let attempt = notices.iter().map(|notice| notice.delivery.attempts).max().unwrap_or(1);
     Ok(Parcel { id, notices, texts, sent_at: app.clock.now(), attempt })
 }

@@ -12,22 +12,22 @@ use serde_json::Value;
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn cli() -> Command {
+/// The command line, with nothing of this machine's own settings.
+pub fn cli() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cli"));
-    // Nothing of this machine's own settings.
     command.env_clear().stdin(Stdio::null());
     command
 }
 
 /// A running demo and the lines that it has said.
-struct Demo {
+pub struct Demo {
     process: Child,
     lines: mpsc::Receiver<String>,
     said: Vec<String>,
 }
 
 impl Demo {
-    fn start(state: &Path) -> Self {
+    pub fn start(state: &Path) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = free.local_addr().expect("bound").to_string();
         drop(free);
@@ -44,7 +44,7 @@ impl Demo {
     }
 
     /// The first line, said or still to come, that contains the text.
-    fn line(&mut self, wanted: &str) -> String {
+    pub fn line(&mut self, wanted: &str) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(line) = self.said.iter().find(|line| line.contains(wanted)) {
@@ -59,7 +59,7 @@ impl Demo {
     }
 
     /// Presses Ctrl-C and gives the exit code.
-    fn interrupt(mut self) -> Option<i32> {
+    pub fn interrupt(mut self) -> Option<i32> {
         let kill = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().expect("kill");
         assert!(kill.success());
         self.line("Ended.");

@@ -2,80 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use health_monitor::app::App;
 use health_monitor::model::{SubscriptionId, TenantId, TransitionId};
-use health_monitor::outside::{Outside, http_client};
 use health_monitor::poll;
+use health_monitor::rehearsal::cut::{Boundary, Cut, CutOff};
 use health_monitor::sandbox::{Event, Resource, World};
-use health_monitor::store::{Backend, Blob, ETag, Error, Key, Listed, Memory};
+use health_monitor::store::Key;
 
 use crate::support::builders::onboarded;
-use crate::support::{SeededRandom, TestApp};
-
-/// Where the cut is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cut {
-    /// The write did not happen.
-    Before,
-    /// The write happened, but nobody heard of it.
-    After,
-}
-
-/// Documents whose n-th write and everything after it fails: as if the process had ended there.
-#[derive(Debug)]
-struct CutOff {
-    inner: Arc<Memory>,
-    cut: Cut,
-    at: usize,
-    writes: AtomicUsize,
-}
-
-impl CutOff {
-    fn gone() -> Error {
-        Error::Unavailable { doing: "write".to_owned(), source: "the process ended here".into() }
-    }
-
-    /// Does a write unless the cut is before it.
-    async fn write<T>(&self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let number = self.writes.fetch_add(1, Ordering::SeqCst);
-        match number.cmp(&self.at) {
-            std::cmp::Ordering::Less => write.await,
-            std::cmp::Ordering::Equal if self.cut == Cut::After => {
-                write.await?;
-                Err(Self::gone())
-            }
-            _ => Err(Self::gone()),
-        }
-    }
-}
-
-#[async_trait]
-impl Backend for CutOff {
-    async fn get(&self, path: &str) -> Result<Option<Blob>, Error> {
-        self.inner.get(path).await
-    }
-
-    async fn create(&self, path: &str, body: Bytes) -> Result<ETag, Error> {
-        self.write(self.inner.create(path, body)).await
-    }
-
-    async fn update(&self, path: &str, body: Bytes, etag: &ETag) -> Result<ETag, Error> {
-        self.write(self.inner.update(path, body, etag)).await
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, Error> {
-        self.inner.list(prefix).await
-    }
-
-    async fn delete(&self, path: &str) -> Result<(), Error> {
-        self.write(self.inner.delete(path)).await
-    }
-}
+use crate::support::{TestApp, over};
 
 /// A polled customer, at whom something happened since.
 async fn before_the_cut() -> (TestApp, TenantId) {
@@ -102,34 +39,27 @@ async fn told(app: &TestApp, tenant: TenantId) -> BTreeSet<TransitionId> {
     app.timeline(tenant).await.into_iter().map(|transition| transition.id).collect()
 }
 
-/// The same app over documents that fail from a write on.
-fn cut_off(app: &TestApp, at: usize, cut: Cut) -> (Arc<App>, Arc<CutOff>) {
-    let backend = Arc::new(CutOff { inner: Arc::clone(&app.backend), cut, at, writes: AtomicUsize::new(0) });
-    let outside = Outside {
-        clock: app.clock.clone(),
-        random: SeededRandom::new(2),
-        http: http_client().expect("a client"),
-        backend: backend.clone(),
-    };
-    (App::new(app.app.settings.clone(), outside), backend)
+/// The same app over documents that are cut off at a write.
+fn cut_off(app: &TestApp, boundary: Boundary) -> Arc<App> {
+    over(app, CutOff::new(Arc::clone(&app.backend), boundary))
 }
 
 #[tokio::test]
 async fn a_poll_cut_off_at_any_write_loses_nothing_and_tells_nothing_twice() {
     let (clean, tenant) = before_the_cut().await;
-    let (counting, writes) = cut_off(&clean, usize::MAX, Cut::Before);
-    poll::poll_tenant(&counting, tenant).await.expect("nothing fails");
-    let writes = writes.writes.load(Ordering::SeqCst);
+    let all = Boundary::new(usize::MAX, Cut::FailsBefore);
+    poll::poll_tenant(&cut_off(&clean, all.clone()), tenant).await.expect("nothing fails");
+    let writes = all.passed();
     assert!(writes >= 4, "texts, snapshot and timeline are written: {writes}");
     let expected = told(&clean, tenant).await;
     assert!(expected.len() >= 2);
     let expected_events = clean.snapshot(tenant).await.events;
 
     let mut outcomes = BTreeMap::new();
-    for cut in [Cut::Before, Cut::After] {
+    for cut in [Cut::FailsBefore, Cut::FailsAfter] {
         for at in 0..writes {
             let (app, tenant) = before_the_cut().await;
-            let (broken, _) = cut_off(&app, at, cut);
+            let broken = cut_off(&app, Boundary::new(at, cut));
             poll::poll_tenant(&broken, tenant).await.expect_err("it was cut off");
             app.clock.advance(Duration::from_secs(60));
             app.poll(tenant).await;

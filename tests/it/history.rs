@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use health_monitor::app::App;
 use health_monitor::history::{self, Shelf};
 use health_monitor::model::{SubscriptionId, TenantId, Timestamp, TransitionId};
 use health_monitor::outside::http_client;
+use health_monitor::rehearsal::cut::{Boundary, Cut, CutOff};
 use health_monitor::sandbox::{Event, Resource, World};
-use health_monitor::store::Folder;
+use health_monitor::store::{Backend, Folder, Memory};
 use serde_json::Value;
 
-use crate::support::TestApp;
 use crate::support::builders::onboarded;
+use crate::support::{TestApp, over};
 
 async fn polled(subscriptions: usize) -> (TestApp, TenantId, Vec<SubscriptionId>) {
     let mut world = World::new(1);
@@ -281,4 +283,48 @@ async fn two_who_put_the_same_months_together_lose_nothing() {
     both.0.expect("compacted");
     both.1.expect("compacted");
     assert_eq!(read(&app, tenant).await, before);
+}
+
+/// The documents as they are now, for somebody else to write on.
+async fn copied(app: &TestApp) -> Arc<Memory> {
+    let copy = Memory::default();
+    for folder in Folder::ROOTS {
+        for line in app.backend.list(&folder.prefix()).await.expect("memory answers") {
+            let blob = app.backend.get(&line.path).await.expect("memory answers").expect("nobody else writes");
+            copy.create(&line.path, blob.body).await.expect("it was empty");
+        }
+    }
+    Arc::new(copy)
+}
+
+#[tokio::test]
+async fn months_whose_putting_together_is_cut_off_at_any_write_are_read_as_before_at_once_and_later() {
+    let (app, tenant) = aged().await;
+    let shelf = Shelf::Customer(tenant);
+    let end = app.clock.time() + TimeDelta::days(1);
+    let parts = async |app: &Arc<App>| app.store.list(Folder::Timeline(tenant)).await.expect("listed").len();
+    let read = async |app: &Arc<App>| history::read(app, shelf, Timestamp::UNIX_EPOCH, end).await.expect("readable");
+    let before = read(&app.app).await;
+    let all = Boundary::new(usize::MAX, Cut::FailsBefore);
+    let clean = over(&app, CutOff::new(copied(&app).await, all.clone()));
+    history::compact(&clean, shelf).await.expect("nothing fails");
+    let (after, writes) = (read(&clean).await, all.passed());
+    assert!(writes >= 6, "each month is written into the year and removed: {writes}");
+    assert_eq!(after, before);
+    for cut in Cut::ALL {
+        for at in 0..writes {
+            let documents = copied(&app).await;
+            let boundary = Boundary::new(at, cut);
+            let broken = over(&app, CutOff::new(Arc::clone(&documents), boundary.clone()));
+            tokio::select! {
+                outcome = history::compact(&broken, shelf) => drop(outcome.expect_err("it was cut off")),
+                () = boundary.killed() => {}
+            }
+            let next = over(&app, documents);
+            assert_eq!(read(&next).await, before, "write {at} {}", cut.words());
+            history::compact(&next, shelf).await.expect("nothing fails");
+            assert_eq!(read(&next).await, before, "write {at} {}, put together again", cut.words());
+            assert_eq!(parts(&next).await, parts(&clean).await, "write {at} {}", cut.words());
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What is deployed names our settings, all that must be set and none that we do not read.
+//! What is deployed names our settings, all that must be set and none that we do not read. Azure has more: `azure_deploy`.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
@@ -9,21 +9,8 @@ use std::path::Path;
 use health_monitor::functions::{Functions, Trigger};
 use health_monitor::settings::{Door, NAMES, Settings};
 
-fn file(path: &str) -> String {
+pub fn file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
-
-/// Names and values of the app settings in the Bicep file.
-fn azure() -> BTreeMap<String, String> {
-    let text = file("infra/azure/main.bicep");
-    let (_, settings) = text.split_once("appSettings: [").unwrap();
-    let (settings, _) = settings.split_once("\n      ]").unwrap();
-    let setting = |line: &str| {
-        let (name, value) = line.trim().strip_prefix("{ name: '")?.strip_suffix(" }")?.split_once("', value: ")?;
-        Some((name.to_owned(), value.to_owned()))
-    };
-    let lines = settings.lines().filter(|line| !line.trim().is_empty());
-    lines.map(|line| setting(line).unwrap_or_else(|| panic!("{line}"))).collect()
 }
 
 /// Names and values of the function's environment in the SAM template.
@@ -35,7 +22,7 @@ fn aws() -> BTreeMap<String, String> {
 }
 
 /// Settings as they are after a deployment that sets these names: an example in place of each value.
-fn deployed(door: Door, names: &BTreeMap<String, String>, values: &[(&str, &str)]) -> Settings {
+pub fn deployed(door: Door, names: &BTreeMap<String, String>, values: &[(&str, &str)]) -> Settings {
     let read = |name: &str| {
         let platform = values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let example = || NAMES.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
@@ -44,7 +31,7 @@ fn deployed(door: Door, names: &BTreeMap<String, String>, values: &[(&str, &str)
     Settings::from_lookup(door, read).unwrap()
 }
 
-fn unknown(names: &BTreeMap<String, String>) -> Vec<&String> {
+pub fn unknown(names: &BTreeMap<String, String>) -> Vec<&String> {
     names.keys().filter(|name| !NAMES.iter().any(|(known, _)| known == name)).collect()
 }
 
@@ -56,39 +43,6 @@ fn the_example_settings_are_all_settings_and_nothing_else() {
     wanted.insert("FUNCTIONS_WORKER_RUNTIME".to_owned(), "custom".into());
     // `func` takes a missing IsEncrypted for true.
     assert_eq!(example, serde_json::json!({"IsEncrypted": false, "Values": wanted}));
-}
-
-#[test]
-fn what_is_deployed_to_azure_starts() {
-    let names = azure();
-    // These three the Functions host reads, not we.
-    let host = [
-        "APPLICATIONINSIGHTS_CONNECTION_STRING",
-        "AzureWebJobsStorage__credential",
-        "AzureWebJobsStorage__queueServiceUri",
-    ];
-    assert_eq!(unknown(&names), host);
-    let container = names["STATE_STORE_URL"].trim_matches('\'').replace("${stateContainer}", "health-state");
-    let settings = deployed(
-        Door::Functions,
-        &names,
-        &[
-            ("STATE_STORE_URL", &container),
-            ("AzureWebJobsStorage__accountName", "contoso"),
-            ("AzureWebJobsStorage__blobServiceUri", "https://contoso.blob.core.windows.net/"),
-            ("PUBLIC_BASE_URL", "https://contoso.azurewebsites.net"),
-            ("SESSION_KEYS", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="),
-        ],
-    );
-    health_monitor::store::open(&settings.store).unwrap();
-    for secret in ["AZURE_CLIENT_SECRET", "SESSION_KEYS"] {
-        let reference = names[secret].trim_start_matches("empty(clientSecret) ? '' : ");
-        assert!(reference.starts_with("'@Microsoft.KeyVault("), "{secret} is a reference");
-    }
-    // One of the two has a value, by the same condition.
-    let identity = &names["MANAGED_IDENTITY_CLIENT_ID"];
-    assert_eq!(identity, "empty(clientSecret) ? identity.properties.clientId : ''");
-    assert!(names["AZURE_CLIENT_SECRET"].starts_with("empty(clientSecret) ? '' : "));
 }
 
 #[test]
@@ -119,7 +73,7 @@ fn what_is_deployed_to_aws_starts() {
 
 #[test]
 fn what_is_deployed_has_the_queues_and_timers_of_the_functions() {
-    let (bicep, sam) = (file("infra/azure/main.bicep"), file("infra/aws/template.yaml"));
+    let sam = file("infra/aws/template.yaml");
     let mut queues = BTreeSet::new();
     for function in Functions::embedded().list {
         match function.trigger {
@@ -133,8 +87,6 @@ fn what_is_deployed_has_the_queues_and_timers_of_the_functions() {
         }
     }
     for queue in queues {
-        assert!(bicep.contains(&format!("= {{ name: '{queue}' }}")), "{queue} is in the Bicep file");
-        assert!(bicep.contains(&format!("= {{ name: '{queue}-poison' }}")), "{queue}-poison is in the Bicep file");
         assert!(sam.contains(&format!("QueueName: {queue}\n")), "{queue} is in the SAM template");
     }
     assert!(sam.contains("FunctionResponseTypes: [ReportBatchItemFailures]"), "one bad message returns alone");

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
+mod azure_deploy;
 mod catalogue;
 mod channels;
 mod cli;
 mod credentials;
 mod daemon;
 mod diff_laws;
+mod docs;
 mod end_to_end;
 mod faults;
 mod functions_contract;

@@ -475,3 +475,33 @@ fn the_script_mends_what_is_there_and_takes_other_credentials() {
     let (output, log) = script(&several, &base);
     assert!(output.status.code() == Some(2) && !log.contains("update"), "{}", text(&output));
 }
+
+#[test]
+fn the_script_trusts_an_identity_once_and_mends_a_wrong_trust() {
+    let principal = "00000000-0000-4000-8000-00000000dddd";
+    let issuer = "https://login.microsoftonline.com/00000000-0000-4000-8000-00000000aaaa/v2.0";
+    let arguments = ["--base-url", "https://health.fabrikam.example", "--managed-identity", principal];
+    let trusted = |audience: &str| {
+        let row = format!("printf 'mine\\t{issuer}\\t{audience}\\n'");
+        script(&format!("*'federated-credential list'*) {row} ;;\n{ANSWERS}"), &arguments).1
+    };
+    let right = trusted("api://AzureADTokenExchange");
+    assert!(!right.contains("credential create") && !right.contains("credential update"), "{right}");
+    let wrong = trusted("api://AzureADTokenExchangeUSGov");
+    assert!(wrong.contains("credential update") && wrong.contains("--federated-credential-id mine"), "{wrong}");
+    // Another cloud has another audience and another login.
+    let government = ANSWERS
+        .replace("echo AzureCloud", "echo AzureUSGovernment")
+        .replace("https://login.microsoftonline.com", "https://login.microsoftonline.us");
+    let (output, log) = script(&government, &arguments);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(
+        log.contains("api://AzureADTokenExchangeUSGov") && log.contains("https://login.microsoftonline.us/"),
+        "{log}"
+    );
+    // Before there is an app in Azure there is an application without credential and without addresses.
+    let bare = ANSWERS.replace("*'ad app show'*) echo https://elsewhere.example/back ;;\n", "");
+    let (output, log) = script(&bare, &["--no-credential"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(!log.contains("--web-redirect-uris") && !log.contains("credential"), "{log}");
+}

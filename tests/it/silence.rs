@@ -106,6 +106,18 @@ async fn a_monitor_that_did_not_run_says_so_itself_and_blames_no_customer() {
 }
 
 #[tokio::test]
+async fn a_monitor_whose_timer_never_ran_is_not_ready() {
+    let (app, ..) = two_customers(&[]).await;
+    app.clock.advance(5 * MINUTE);
+    assert_eq!(ready(&app).await.0, 200, "a deployment takes that long");
+    app.clock.advance(2 * MINUTE);
+    let (status, problem) = ready(&app).await;
+    assert_eq!((status, &problem["detail"]), (503, &json!("Not usable: timer (it never ran).")));
+    timer(&app).await;
+    assert_eq!(ready(&app).await.0, 200);
+}
+
+#[tokio::test]
 async fn a_timer_that_fires_twice_and_a_crash_before_the_heartbeat_tell_nothing_twice() {
     let (app, contoso, northwind) = two_customers(&[]).await;
     minutes(&app, 2, &[contoso, northwind]).await;

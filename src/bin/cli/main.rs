@@ -8,7 +8,6 @@ mod connect;
 mod demo;
 mod doctor;
 mod logs;
-mod measure_start;
 mod metrics;
 mod notices;
 mod output;
@@ -20,6 +19,7 @@ mod report;
 mod routes;
 mod run;
 mod send_mail;
+mod startup;
 mod token;
 mod users;
 
@@ -32,7 +32,7 @@ use health_monitor::model::{AccessTier, SubscriptionId, TenantId};
 
 /// Watches the Azure health of your customers with your own application identity.
 #[derive(Debug, Parser)]
-#[command(name = "health-monitor", version, about, after_help = EXIT_CODES)]
+#[command(name = "health-monitor", bin_name = "health-monitor", version, about, after_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -164,7 +164,7 @@ enum Command {
     /// Build target/package and its zip: what Azure Functions (or, with --lambda, AWS) is given
     Package(package::Options),
     /// Measure how soon a built handler answers after its start, and its memory when idle
-    MeasureStart(measure_start::Options),
+    Startup(startup::Options),
     /// Run the simulated Azure alone, for integration tests of your own
     #[cfg(feature = "sandbox")]
     Sandbox(demo::SandboxOptions),
@@ -223,7 +223,7 @@ async fn main() -> ExitCode {
         #[cfg(feature = "sandbox")]
         Command::Rehearse { what } => rehearse::run(&common, what).await,
         Command::Package(options) => package::run(&common, options),
-        Command::MeasureStart(options) => measure_start::run(&common, &options),
+        Command::Startup(options) => startup::run(&common, &options),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => demo::sandbox(options).await,
         #[cfg(feature = "sandbox")]

@@ -106,6 +106,14 @@ pub struct Post<'a> {
     pub patience: Option<Duration>,
 }
 
+impl<'a> Post<'a> {
+    /// JSON, without further headers.
+    pub fn json(url: &'a Url, body: &serde_json::Value) -> Self {
+        let body = body.to_string().into_bytes();
+        Self { url, headers: Vec::new(), content_type: "application/json", body, patience: None }
+    }
+}
+
 /// What was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {

@@ -173,13 +173,7 @@ impl Channel for PagerDuty {
         for notice in &parcel.notices {
             for action in self.actions(notice) {
                 let body = self.body(parcel, notice, action, self.routing_key.expose_secret());
-                let post = Post {
-                    url: self.target.url(),
-                    headers: Vec::new(),
-                    content_type: "application/json",
-                    body: body.to_string().into_bytes(),
-                    patience: None,
-                };
+                let post = Post::json(self.target.url(), &body);
                 let answer = self.guard.post(post, self.clock.now()).await?;
                 match answer.status {
                     200..300 => sent += 1,

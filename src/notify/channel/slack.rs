@@ -58,14 +58,7 @@ impl Channel for Slack {
     }
 
     async fn send(&self, parcel: &Parcel) -> Result<Receipt, Refusal> {
-        let post = Post {
-            url: self.target.url(),
-            headers: Vec::new(),
-            content_type: "application/json",
-            body: body(parcel).to_string().into_bytes(),
-            patience: None,
-        };
-        let answer = self.guard.post(post, self.clock.now()).await?;
+        let answer = self.guard.post(Post::json(self.target.url(), &body(parcel)), self.clock.now()).await?;
         match answer.status {
             200 if answer.body.trim() == "ok" => Ok(Receipt { detail: "200 ok".to_owned() }),
             400 | 413 => Err(answer.never("Slack")),

@@ -72,14 +72,7 @@ impl Channel for Teams {
     }
 
     async fn send(&self, parcel: &Parcel) -> Result<Receipt, Refusal> {
-        let post = Post {
-            url: self.target.url(),
-            headers: Vec::new(),
-            content_type: "application/json",
-            body: body(parcel).to_string().into_bytes(),
-            patience: None,
-        };
-        let answer = self.guard.post(post, self.clock.now()).await?;
+        let answer = self.guard.post(Post::json(self.target.url(), &body(parcel)), self.clock.now()).await?;
         match answer.status {
             // Throttled connectors said so inside of a 200.
             200..300 if answer.body.contains("HTTP error 429") => {

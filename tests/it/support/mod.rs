@@ -24,7 +24,7 @@ use health_monitor::outside::{Clock, Outside, Random, http_client};
 use health_monitor::sandbox::visitor::Visitor;
 use health_monitor::sandbox::{Sandbox, World};
 use health_monitor::settings::{Door, Settings};
-use health_monitor::store::Memory;
+use health_monitor::store::{Backend, Memory};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -89,6 +89,17 @@ impl Random for SeededRandom {
             chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
         }
     }
+}
+
+/// Another process of the same app: over these documents, without a server.
+pub fn over(app: &TestApp, backend: Arc<dyn Backend>) -> Arc<App> {
+    let outside = Outside {
+        clock: app.clock.clone(),
+        random: SeededRandom::new(2),
+        http: http_client().expect("a client"),
+        backend,
+    };
+    App::new(app.app.settings.clone(), outside)
 }
 
 /// The app, wired as in production, over real loopback HTTP to a sandbox.

@@ -191,6 +191,28 @@ async fn a_digest_is_one_message_under_one_id_and_tells_the_newest_state_of_each
 }
 
 #[tokio::test]
+async fn a_message_keeps_its_id_when_one_of_its_notices_ends_between_two_tries() {
+    let told = Told::new().await;
+    told.receiver.weather("ops", breaking());
+    let now = told.clock.now();
+    let in_digest = |notice: Notice| Notice { bundle: Some("digest|d".to_owned()), ..notice };
+    let [first, second, third] = [1, 2, 3].map(|number| in_digest(stage::notice(told.tenant, number, "ops", now)));
+    told.put(&[first.clone(), second.clone(), third.clone()]).await;
+    told.minutes(30).await;
+    for erased in [&second, &third] {
+        told.app.store.delete(&Key::Outbox(erased.id)).await.expect("deleted");
+        told.minutes(30).await;
+    }
+    told.receiver.weather("ops", Weather::default());
+    told.minutes(60).await;
+    let received: Vec<_> = told.receiver.received().into_iter().filter(|one| one.channel == "ops").collect();
+    assert_eq!(received.first().map(|one| one.notices.len()), Some(3), "{received:?}");
+    assert_eq!(received.last().map(|one| one.notices.clone()), Some(vec![first.id]), "{received:?}");
+    assert_eq!(received.iter().map(|one| one.parcel).collect::<BTreeSet<_>>().len(), 1, "{received:?}");
+    assert!(told.states(State::Delivered).await.contains(&"bundled".to_owned()));
+}
+
+#[tokio::test]
 async fn an_end_is_withheld_in_a_digest_too_but_not_while_its_start_waits_in_an_earlier_one() {
     let told = Told::new().await;
     let now = told.clock.now();
