@@ -12,9 +12,13 @@ check:
 test *filter:
     cargo test {{ filter }}
 
-# The tests of the store on every backend, Azurite included.
+# The tests of the store on every backend, Azurite and the S3 of moto included.
 test-store:
-    .ci/with-azurite cargo test --test it store::
+    .ci/with-azurite .ci/with-moto cargo test --test it store::
+
+# The Lambda door under cargo-lambda's emulator, and the tests of the other door through this one.
+test-lambda:
+    .ci/check-lambda
 
 # Everything on this machine against a simulated Azure, live.
 demo:
@@ -32,9 +36,9 @@ poll:
 package:
     cargo run -- package
 
-# target/lambda/lambda: what infra/aws/template.yaml deploys (needs cargo-lambda).
+# target/lambda.zip: what infra/aws/template.yaml deploys.
 package-lambda:
-    cargo lambda build --release --no-default-features --features lambda --bin lambda
+    cargo run -- package --lambda
 
 # The library's documentation, and openapi.json, without a fault.
 docs:

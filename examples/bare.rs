@@ -1,4 +1,4 @@
-//! The least that could answer the Functions host: warp and nothing else. `startup` sets our handler beside it.
+//! The least that could answer the Functions host: warp and nothing else. `measure-start` sets our handler beside it.
 
 use warp::Filter as _;
 

@@ -1,6 +1,7 @@
 //! Settings: every variable, read and checked once. Every fault is reported at once, never only the first.
 
 mod application;
+mod aws;
 mod credential;
 mod monitor;
 mod notify;
@@ -11,12 +12,14 @@ mod tests;
 mod unregistered;
 mod web;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use secrecy::SecretString;
 use url::Url;
 
 pub use self::application::{Application, Place};
+pub use self::aws::{Aws, AwsAccount, SettingsSecret};
 pub use self::credential::{Credential, Expiry};
 pub use self::notify::{NotifySecrets, Reach, SECRET_PREFIX};
 pub use self::otlp::{Otlp, TraceSampler};
@@ -80,23 +83,6 @@ pub struct Settings {
     pub health_metrics: Option<MetricTarget>,
 }
 
-/// What the Lambda door needs of AWS. Lambda itself sets the region and the credentials of the function's role.
-#[derive(Debug, Clone)]
-pub struct Aws {
-    /// `AWS_REGION`.
-    pub region: String,
-    /// `AWS_ACCESS_KEY_ID`.
-    pub access_key_id: String,
-    /// `AWS_SECRET_ACCESS_KEY`.
-    pub secret_access_key: SecretString,
-    /// `AWS_SESSION_TOKEN`.
-    pub session_token: Option<SecretString>,
-    /// The SQS queue of customers to poll (`HEALTH_POLL_QUEUE_URL`).
-    pub health_poll_queue: Url,
-    /// The SQS queue of notices to tell (`HEALTH_NOTICES_QUEUE_URL`).
-    pub health_notices_queue: Url,
-}
-
 /// Our application registration (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`) and its credential.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -128,6 +114,10 @@ pub enum StoreSettings {
         bucket: String,
         /// The path below which all documents live, without slashes at its ends; may be empty.
         prefix: String,
+        /// Whose bucket it is, where the environment says so. None: the platform's own ways, such as a container's role.
+        account: Option<AwsAccount>,
+        /// Another store that speaks S3 (`AWS_ENDPOINT_URL`).
+        endpoint: Option<Url>,
     },
 }
 
@@ -285,6 +275,8 @@ pub const NAMES: &[(&str, &str)] = &[
     ("CLIENT_ADDRESS_HEADER", ""),
     ("HEALTH_POLL_QUEUE_URL", ""),
     ("HEALTH_NOTICES_QUEUE_URL", ""),
+    ("SETTINGS_SECRET_ID", ""),
+    ("AWS_ENDPOINT_URL", ""),
     ("PRIVATE_DESTINATIONS", ""),
     ("LOG_FORMAT", "json"),
     ("RUST_LOG", "info"),
@@ -301,9 +293,8 @@ impl Settings {
     ///
     /// # Errors
     /// [`Faults`], all of them.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env(door: Door) -> Result<Self, Faults> {
-        Ok(Self::from_lookup(door, |name| std::env::var(name).ok())?.with_secrets(environment()))
+        Self::from_env_and(door, BTreeMap::new())
     }
 
     /// Reads the process's environment, and below it the `Values` of a `local.settings.json`, if there is one: what the
@@ -311,10 +302,16 @@ impl Settings {
     ///
     /// # Errors
     /// [`Faults`], all of them, or the one that the file cannot be read.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn load(door: Door, local_settings: &std::path::Path) -> Result<Self, Faults> {
-        let values = local_values(local_settings)?;
-        let settings = Self::from_lookup(door, |name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))?;
+        Self::from_env_and(door, local_values(local_settings)?)
+    }
+
+    /// Reads the process's environment, and below it these names and values.
+    ///
+    /// # Errors
+    /// [`Faults`], all of them.
+    pub fn from_env_and(door: Door, values: BTreeMap<String, String>) -> Result<Self, Faults> {
+        let settings = Self::from_lookup(door, |name| variable(name).or_else(|| values.get(name).cloned()))?;
         Ok(settings.with_secrets(environment().chain(values)))
     }
 
@@ -393,6 +390,12 @@ impl Settings {
     }
 }
 
+/// A variable of the environment.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The names and values of the environment that are text.
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -422,19 +425,24 @@ impl LogSettings {
     ///
     /// # Errors
     /// [`Faults`] of the OTEL_ settings.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env() -> Result<Self, Faults> {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        Self::from_lookup(variable)
     }
 
     /// The same, and below the environment the `Values` of a `local.settings.json`.
     ///
     /// # Errors
     /// [`Faults`] of the OTEL_ settings.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn load(local_settings: &std::path::Path) -> Result<Self, Faults> {
-        let values = local_values(local_settings)?;
-        Self::from_lookup(|name| std::env::var(name).ok().or_else(|| values.get(name).cloned()))
+        Self::from_env_and(&local_values(local_settings)?)
+    }
+
+    /// The same, and below the environment these names and values.
+    ///
+    /// # Errors
+    /// [`Faults`] of the OTEL_ settings.
+    pub fn from_env_and(values: &BTreeMap<String, String>) -> Result<Self, Faults> {
+        Self::from_lookup(|name| variable(name).or_else(|| values.get(name).cloned()))
     }
 
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Faults> {
@@ -452,10 +460,9 @@ impl LogSettings {
 ///
 /// # Errors
 /// [`Faults`], when we were not started by the host.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn handler_port() -> Result<u16, Faults> {
     const NAME: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
-    let text = std::env::var(NAME).unwrap_or_default();
+    let text = variable(NAME).unwrap_or_default();
     text.parse().map_err(|_| {
         let found = if text.is_empty() { "nothing".to_owned() } else { format!("{text:?}") };
         let expected = "a port, as set by the Functions host (`func start`); to run without it: cli serve".to_owned();
@@ -464,14 +471,14 @@ pub fn handler_port() -> Result<u16, Faults> {
 }
 
 /// `Values` of a local.settings.json; none when there is no such file.
-fn local_values(path: &std::path::Path) -> Result<std::collections::BTreeMap<String, String>, Faults> {
+fn local_values(path: &std::path::Path) -> Result<BTreeMap<String, String>, Faults> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Local {
         #[serde(default)]
         is_encrypted: Option<bool>,
         #[serde(default)]
-        values: std::collections::BTreeMap<String, String>,
+        values: BTreeMap<String, String>,
     }
     let fault = |found: String, expected: &str| {
         Faults(vec![Fault { name: path.display().to_string(), found, expected: expected.to_owned() }])

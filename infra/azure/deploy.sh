@@ -132,7 +132,7 @@ export MONITOR_PUBLIC_BASE_URL=$base_url MONITOR_ALERT_EMAILS=$emails MONITOR_SE
 deployment=(--resource-group "$group" --name health-monitor --parameters "$parameters")
 run az deployment group what-if "${deployment[@]}"
 if [ -z "$sure" ] && [ -z "$dry" ]; then
-  read -r -p 'Deploy this? [y/N] ' answer </dev/tty || answer=''
+  read -r -p 'Deploy this? [y/N] ' answer || answer=''
   case $answer in y | Y | yes) ;; *) stop 'nothing was changed in the resource group' ;; esac
 fi
 

@@ -70,7 +70,7 @@ Customers' role assignments and consents stay in their tenants; --help says how 
 $([ -n "$state" ] && echo 'ALL DOCUMENTS of customers are deleted, and can be had back by nobody.' || echo "The state stays: ${storage:-no storage account}.")
 END
 if [ -z "$sure" ] && [ -z "$dry" ]; then
-  read -r -p "Type the resource group's name to go on: " answer </dev/tty || answer=''
+  read -r -p "Type the resource group's name to go on: " answer || answer=''
   [ "$answer" = "$group" ] || stop 'nothing was changed'
 fi
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, RequestExt as _};
-use lambda_runtime::{Context, LambdaEvent};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 use tower_service::Service as _;
 use tracing::Instrument as _;
@@ -56,6 +56,20 @@ pub enum Error {
     Queue(#[from] sqs::Error),
 }
 
+impl From<Error> for Diagnostic {
+    /// What Lambda shows to whoever called, and counts by.
+    fn from(error: Error) -> Self {
+        let error_type = match &error {
+            Error::UnknownEvent(_) => "UnknownEvent",
+            Error::Work(Failure::Malformed(_)) => "MalformedMessage",
+            Error::Work(Failure::Overdue(_)) => "Overdue",
+            Error::Work(Failure::Poll(_) | Failure::Deliver(_)) => "WorkNotDone",
+            Error::Queue(_) => "QueueUnavailable",
+        };
+        Self { error_type: error_type.to_owned(), error_message: error.to_string() }
+    }
+}
+
 impl Lambda {
     /// The host around the app. The queues are where work is handed on.
     pub fn new(app: Arc<App>, queues: Vec<sqs::Queue>) -> Self {
@@ -76,10 +90,7 @@ impl Lambda {
                 let answer = host.dispatch(event).await;
                 // Lambda freezes us as soon as it has the answer.
                 telemetry::flush().await;
-                answer.map_err(|error| {
-                    tracing::error!(error = with_causes(&error), "failed");
-                    lambda_runtime::Error::from(error)
-                })
+                answer.inspect_err(|error| tracing::error!(error = with_causes(error), "failed"))
             }
         };
         lambda_runtime::run(lambda_runtime::service_fn(handle)).await
@@ -107,8 +118,11 @@ impl Lambda {
     /// Never longer than what Lambda gives this invocation.
     fn time_left(&self, context: &Context) -> Duration {
         let now = u64::try_from(self.app.clock.now().timestamp_millis()).unwrap_or_default();
-        let left = Duration::from_millis(context.deadline.saturating_sub(now));
-        left.saturating_sub(MARGIN).clamp(Duration::from_secs(1), DEADLINE)
+        match context.deadline.checked_sub(now) {
+            Some(left) => Duration::from_millis(left).saturating_sub(MARGIN).clamp(Duration::from_secs(1), DEADLINE),
+            // Lambda starts nothing that is overdue: an emulator put something else there.
+            None => DEADLINE,
+        }
     }
 
     async fn http(&self, payload: Value, context: Context, limit: Duration) -> Result<Value, Error> {

@@ -1,5 +1,7 @@
 //! How work arrives: the Functions host, AWS Lambda, or this process's own timer and queues. What is done is the same.
 
+#[cfg(feature = "lambda")]
+pub mod aws;
 mod body;
 mod callers;
 mod front;

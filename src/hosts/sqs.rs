@@ -1,49 +1,31 @@
-//! Puts messages into an SQS queue: what the Functions host does for its queue outputs, nobody does on Lambda. One call of
-//! the JSON protocol, signed here, in place of an SDK.
-
-mod sign;
+//! Puts messages into an SQS queue: what the Functions host does for its queue outputs, nobody does on Lambda.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
-use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
+pub use super::aws::Error;
+use super::aws::{self, Operation, WAITS};
 use crate::outside::Clock;
-use crate::settings::Aws;
+use crate::settings::{Aws, AwsAccount};
 
 /// Messages in one call, SQS's limit. Ours are some hundred bytes each, far below its limit of bytes.
 const BATCH: usize = 10;
-const TARGET: &str = "AmazonSQS.SendMessageBatch";
-const MEDIA_TYPE: &str = "application/x-amz-json-1.0";
-/// Waits between tries of a batch. Lambda calls a failed timer again by itself, after a minute.
-const WAITS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+const SEND: Operation = Operation {
+    service: "sqs",
+    target: "AmazonSQS.SendMessageBatch",
+    media_type: "application/x-amz-json-1.0",
+    name: "SQS",
+};
 
 /// A queue that can be written to.
 #[derive(Debug, Clone)]
 pub struct Queue {
     http: reqwest::Client,
     clock: Arc<dyn Clock>,
-    aws: Aws,
+    account: AwsAccount,
     address: url::Url,
-}
-
-/// Why messages were not sent. What was sent before stays sent.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// SQS could not be reached.
-    #[error("SQS could not be reached")]
-    Unreachable(#[source] reqwest::Error),
-    /// SQS refused the call, or a message of it.
-    #[error("SQS refused: {code} (status {status})")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// SQS's code, such as `QueueDoesNotExist`.
-        code: String,
-    },
 }
 
 #[derive(Serialize)]
@@ -78,19 +60,13 @@ struct Failed {
     sender_fault: bool,
 }
 
-#[derive(Default, Deserialize)]
-struct Fault {
-    #[serde(default, rename = "__type")]
-    kind: String,
-}
-
 impl Queue {
     /// The queues of customers to poll and of notices to tell.
     pub fn all(http: &reqwest::Client, clock: &Arc<dyn Clock>, aws: &Aws) -> Vec<Self> {
         let queue = |address: &url::Url| Self {
             http: http.clone(),
             clock: Arc::clone(clock),
-            aws: aws.clone(),
+            account: aws.account.clone(),
             address: address.clone(),
         };
         [&aws.health_poll_queue, &aws.health_notices_queue].map(queue).to_vec()
@@ -104,7 +80,7 @@ impl Queue {
     /// Sends every message, in calls of ten.
     ///
     /// # Errors
-    /// [`Error`], when some were not sent after several tries.
+    /// [`Error`], when some were not sent after several tries. What was sent before stays sent.
     pub async fn send(&self, messages: &[String]) -> Result<(), Error> {
         for batch in messages.chunks(BATCH) {
             self.send_batch(batch).await?;
@@ -123,7 +99,7 @@ impl Queue {
                 Ok(failed) => {
                     left.retain(|id, _| failed.iter().any(|failed| failed.id == *id));
                     let first = failed.into_iter().next().expect("it is not empty");
-                    let error = Error::Refused { status: 200, code: first.code };
+                    let error = Error::Refused { service: SEND.name, status: 200, code: first.code };
                     if first.sender_fault {
                         return Err(error);
                     }
@@ -145,58 +121,8 @@ impl Queue {
         let entries =
             messages.iter().map(|(id, text)| Entry { id: id.clone(), message_body: text }).collect::<Vec<_>>();
         let body = serde_json::to_vec(&Batch { queue_url, entries }).expect("texts are always JSON");
-        let mut endpoint = self.address.clone();
-        endpoint.set_path("/");
-        let mut headers = BTreeMap::from([
-            ("content-type", MEDIA_TYPE.to_owned()),
-            ("host", host(&endpoint)),
-            ("x-amz-date", self.clock.now().format("%Y%m%dT%H%M%SZ").to_string()),
-            ("x-amz-target", TARGET.to_owned()),
-        ]);
-        if let Some(token) = &self.aws.session_token {
-            headers.insert("x-amz-security-token", token.expose_secret().to_owned());
-        }
-        let scope = sign::Scope { region: &self.aws.region, service: "sqs" };
-        let authorization = sign::authorization(&self.aws, scope, "POST", "/", &headers, &body);
-        let mut request =
-            self.http.post(endpoint).header(AUTHORIZATION, authorization).header(CONTENT_TYPE, MEDIA_TYPE);
-        for (name, value) in headers.iter().filter(|(name, _)| name.starts_with("x-amz-")) {
-            request = request.header(*name, value);
-        }
-        let response = request.body(body).send().await.map_err(unreachable)?;
-        let status = response.status();
-        let bytes = response.bytes().await.map_err(unreachable)?;
-        if !status.is_success() {
-            let fault: Fault = serde_json::from_slice(&bytes).unwrap_or_default();
-            // "com.amazonaws.sqs#QueueDoesNotExist"
-            let code = fault.kind.rsplit('#').next().unwrap_or_default().to_owned();
-            return Err(Error::Refused { status: status.as_u16(), code });
-        }
-        let answer: Answer = serde_json::from_slice(&bytes)
-            .map_err(|_| Error::Refused { status: status.as_u16(), code: "an answer that is not JSON".to_owned() })?;
+        let answer = aws::call(&self.http, self.clock.as_ref(), &self.account, SEND, &self.address, body).await?;
+        let answer: Answer = serde_json::from_slice(&answer).map_err(|_| aws::not_understood(SEND))?;
         Ok(answer.failed)
-    }
-}
-
-impl Error {
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Unreachable(_) => true,
-            Self::Refused { status, code } => *status >= 500 || *status == 429 || code.contains("Throttl"),
-        }
-    }
-}
-
-/// The address holds an account number, which has no place in a log.
-fn unreachable(error: reqwest::Error) -> Error {
-    Error::Unreachable(error.without_url())
-}
-
-/// As the HTTP client sends it.
-fn host(url: &url::Url) -> String {
-    let name = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{name}:{port}"),
-        None => name.to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{ApiKey, Aws, Door, Fault, Identity, Onboarding, SessionKey, StorageAccount, StoreSettings};
+use super::{ApiKey, Door, Fault, Identity, Onboarding, SessionKey, StorageAccount, StoreSettings};
 use crate::azure::Cloud;
 
 pub(super) struct Reader<L> {
@@ -126,7 +126,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             let prefix = prefix.trim_matches('/').to_owned();
             if !bucket.is_empty() && bucket.chars().all(harmless) && prefix.chars().all(|c| harmless(c) || c == '/') {
                 if cfg!(feature = "lambda") {
-                    return Some(StoreSettings::S3 { bucket: bucket.to_owned(), prefix });
+                    return Some(self.bucket(bucket, prefix));
                 }
                 let expected = "a store other than S3: this build has no S3 (cargo feature `lambda`)";
                 self.fault("STATE_STORE_URL", shown(&text), expected);
@@ -283,48 +283,6 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             }
         }
         keys
-    }
-
-    pub(super) fn aws(&mut self) -> Option<Aws> {
-        let by_lambda = "a value, which Lambda itself sets";
-        let mut given = |name: &str| {
-            let text = self.text(name);
-            if text.is_none() {
-                self.fault(name, "nothing", by_lambda);
-            }
-            text
-        };
-        let region = given("AWS_REGION");
-        let access_key_id = given("AWS_ACCESS_KEY_ID");
-        let secret_access_key = given("AWS_SECRET_ACCESS_KEY");
-        let session_token = self.text("AWS_SESSION_TOKEN").map(SecretString::from);
-        let polls = self.queue("HEALTH_POLL_QUEUE_URL");
-        let notices = self.queue("HEALTH_NOTICES_QUEUE_URL");
-        Some(Aws {
-            region: region?,
-            access_key_id: access_key_id?,
-            secret_access_key: secret_access_key?.into(),
-            session_token,
-            health_poll_queue: polls?,
-            health_notices_queue: notices?,
-        })
-    }
-
-    fn queue(&mut self, name: &'static str) -> Option<Url> {
-        const EXPECTED: &str = "the address of a standard SQS queue, such as \
-             https://sqs.eu-west-1.amazonaws.com/111122223333/health-poll";
-        let Some(text) = self.text(name) else {
-            self.fault(name, "nothing", EXPECTED);
-            return None;
-        };
-        let url = text.parse::<Url>().ok().filter(is_secure_or_loopback);
-        let names_a_queue =
-            |url: &Url| url.path().trim_matches('/').split('/').count() == 2 && !text.ends_with(".fifo");
-        let url = url.filter(names_a_queue);
-        if url.is_none() {
-            self.fault(name, shown(&text), EXPECTED);
-        }
-        url
     }
 
     pub(super) fn onboarding(&mut self) -> Option<Onboarding> {

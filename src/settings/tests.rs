@@ -190,7 +190,7 @@ fn a_store_is_a_directory_memory_a_container_or_a_bucket() {
     assert!(matches!(store(&[("STATE_STORE_URL", "memory:")]), StoreSettings::Memory));
     #[cfg(feature = "lambda")]
     for (text, wanted) in [("s3://b", ("b", "")), ("s3://my.b/a/c/", ("my.b", "a/c"))] {
-        let StoreSettings::S3 { bucket, prefix } = store(&[("STATE_STORE_URL", text)]) else { panic!("{text}") };
+        let StoreSettings::S3 { bucket, prefix, .. } = store(&[("STATE_STORE_URL", text)]) else { panic!("{text}") };
         assert_eq!((bucket.as_str(), prefix.as_str()), wanted);
     }
     #[cfg(not(feature = "lambda"))]
@@ -335,7 +335,7 @@ fn a_lambda_knows_its_queue_and_its_role() {
     let settings = read(Door::Lambda, &all).unwrap();
     assert!(!format!("{settings:?}").contains("the-aws-secret"));
     let aws = settings.aws.unwrap();
-    assert_eq!((aws.region.as_str(), aws.health_poll_queue.path()), ("eu-west-1", "/111122223333/health-poll"));
+    assert_eq!((aws.account.region.as_str(), aws.health_poll_queue.path()), ("eu-west-1", "/111122223333/health-poll"));
     for bad in
         ["", "http://sqs.contoso.com/1/q", "https://contoso.com/q", "https://contoso.com/1/q.fifo", "health-poll"]
     {

@@ -1,5 +1,6 @@
 //! The product's documents over the narrow trait: JSON with a schema version, where fields that we do not know survive.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -88,6 +89,13 @@ pub struct Versioned<T> {
     pub value: T,
     /// The version it had.
     pub etag: ETag,
+    /// None: it is as this program writes it, so that nothing in it is foreign.
+    foreign: Option<Box<Foreign>>,
+}
+
+/// A document that others wrote, or had their hands in.
+#[derive(Debug, Clone)]
+struct Foreign {
     /// The document as stored: where unknown fields live on.
     raw: Value,
     /// The document as we understood it. Kept, so that a caller who changes `value` in place loses nothing.
@@ -225,6 +233,9 @@ fn damaged(path: &str, why: impl ToString) -> Error {
 }
 
 fn decode<T: Stored>(path: &str, blob: Blob) -> Result<Versioned<T>, Error> {
+    if let Some(value) = as_written(&blob.body) {
+        return Ok(Versioned { value, etag: blob.etag, foreign: None });
+    }
     let raw: Value = serde_json::from_slice(&blob.body).map_err(|error| damaged(path, error))?;
     let found = raw.get(SCHEMA_VERSION).and_then(Value::as_u64).ok_or_else(|| damaged(path, "no schemaVersion"))?;
     if found > T::SCHEMA {
@@ -232,18 +243,74 @@ fn decode<T: Stored>(path: &str, blob: Blob) -> Result<Versioned<T>, Error> {
     }
     let value = T::deserialize(&raw).map_err(|error| damaged(path, error))?;
     let known = serde_json::to_value(&value).map_err(|error| damaged(path, error))?;
-    Ok(Versioned { value, etag: blob.etag, raw, known })
+    Ok(Versioned { value, etag: blob.etag, foreign: Some(Box::new(Foreign { raw, known })) })
 }
 
 fn encode<T: Stored>(path: &str, value: &T, before: Option<&Versioned<T>>) -> Result<Bytes, Error> {
+    let Some(Foreign { raw: Value::Object(raw), known: Value::Object(known) }) =
+        before.and_then(|before| before.foreign.as_deref())
+    else {
+        return written(value).map_err(|error| damaged(path, error));
+    };
     let Ok(Value::Object(mut after)) = serde_json::to_value(value) else {
         return Err(damaged(path, "not a JSON object"));
     };
-    if let Some(Versioned { raw: Value::Object(raw), known: Value::Object(known), .. }) = before {
-        keep_unknown(raw, known, &mut after);
-    }
+    keep_unknown(raw, known, &mut after);
     after.insert(SCHEMA_VERSION.to_owned(), T::SCHEMA.into());
     serde_json::to_vec(&after).map(Bytes::from).map_err(|error| damaged(path, error))
+}
+
+/// What stands before the members of a document.
+fn head<T: Stored>() -> String {
+    format!("{{\"{SCHEMA_VERSION}\":{}", T::SCHEMA)
+}
+
+/// A document as this program writes it: its schema version, then its members in the order of our types.
+fn written<T: Stored>(value: &T) -> Result<Bytes, serde_json::Error> {
+    let mut body = head::<T>().into_bytes();
+    let members = body.len();
+    serde_json::to_writer(&mut body, value)?;
+    match &mut body[members..] {
+        [b'{', b'}'] => drop(body.remove(members)),
+        [open @ b'{', ..] => *open = b',',
+        _ => return Err(serde::ser::Error::custom("not a JSON object")),
+    }
+    Ok(body.into())
+}
+
+/// Reads a document that is byte for byte as this program writes what it reads from it. So nothing in it is unknown to us,
+/// and no tree is built to find that out. None: it is not, or it cannot be read.
+fn as_written<T: Stored>(body: &[u8]) -> Option<T> {
+    let members = body.strip_prefix(head::<T>().as_bytes()).filter(|rest| rest.starts_with(b","))?;
+    let value: T = serde_json::from_slice(body).ok()?;
+    let mut same = Same { expected: members, begun: false };
+    serde_json::to_writer(&mut same, &value).ok()?;
+    same.expected.is_empty().then_some(value)
+}
+
+/// Takes what is written and compares it with what is expected; refuses the first difference.
+struct Same<'a> {
+    expected: &'a [u8],
+    begun: bool,
+}
+
+impl io::Write for Same<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // The members follow the schema version instead of opening the document.
+        let rest = match (bytes, std::mem::replace(&mut self.begun, true)) {
+            ([b'{', rest @ ..], false) => {
+                self.expected = &self.expected[1..];
+                rest
+            }
+            (all, _) => all,
+        };
+        self.expected = self.expected.strip_prefix(rest).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Copies what `raw` has and our types did not understand (it is not in `known`) into `after`, at the same places.
@@ -372,6 +439,34 @@ mod tests {
         assert_eq!(stored(&backend).await["schemaVersion"], 3);
         let error = store.create(&key(), &fleet).await.unwrap_err();
         assert!(matches!(error, Error::AlreadyExists { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn nothing_is_foreign_in_what_this_program_wrote_and_any_other_byte_is_looked_into() {
+        let ships = BTreeMap::from([("x".to_owned(), Ship { crew: 1 })]);
+        let log = vec![Entry { id: None, text: "one".to_owned() }];
+        let fleet = Fleet { name: "a".to_owned(), note: None, ships, log };
+        let text = String::from_utf8(written(&fleet).unwrap().to_vec()).unwrap();
+        let read = |text: &str| {
+            let blob = Blob { body: Bytes::copy_from_slice(text.as_bytes()), etag: ETag("1".to_owned()) };
+            decode::<Fleet>("p", blob).unwrap()
+        };
+        assert_eq!(read(&text).value, fleet);
+        assert!(read(&text).foreign.is_none());
+        for (ours, theirs) in [
+            ("\"crew\":1", "\"crew\":1,\"flag\":2"),
+            ("\"text\":\"one\"", "\"text\":\"one\",\"by\":\"ann\""),
+            ("\"schemaVersion\":3", "\"schemaVersion\":3,\"colour\":\"blue\""),
+            ("\"schemaVersion\":3", "\"schemaVersion\":2"),
+            ("\"name\":\"a\"", "\"name\":\"b\",\"name\":\"a\""),
+            ("\"name\":\"a\"", "\"name\": \"a\""),
+            ("]}", "]} "),
+        ] {
+            let theirs = text.replacen(ours, theirs, 1);
+            assert_ne!(theirs, text);
+            assert_eq!(read(&theirs).value, fleet, "{theirs}");
+            assert!(read(&theirs).foreign.is_some(), "{theirs}");
+        }
     }
 
     #[tokio::test]

@@ -31,7 +31,9 @@ pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Backend>, Error> {
         StoreSettings::Memory => Arc::new(Memory::default()),
         StoreSettings::Directory(directory) => Arc::new(Local::open(directory)?),
         StoreSettings::AzureBlob { container, account } => Arc::new(objects::azure_blob(container, account)?),
-        StoreSettings::S3 { bucket, prefix } => objects::s3(bucket, prefix)?,
+        StoreSettings::S3 { bucket, prefix, account, endpoint } => {
+            objects::s3(bucket, prefix, account.as_ref(), endpoint.as_ref())?
+        }
     })
 }
 

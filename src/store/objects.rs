@@ -17,7 +17,7 @@ use secrecy::ExposeSecret as _;
 use super::connect::WhenNeeded;
 use super::container::Container;
 use super::{Backend, Blob, ETag, Error, Listed, check_path, check_prefix};
-use crate::settings::StorageAccount;
+use crate::settings::{AwsAccount, StorageAccount};
 
 /// The account of the Azurite emulator and its key, known to everybody
 /// (<https://learn.microsoft.com/azure/storage/common/storage-connect-azurite>).
@@ -91,24 +91,52 @@ pub(super) fn azure_blob(container: &str, account: &StorageAccount) -> Result<Ob
     Ok(Objects { store, container: Some(missing) })
 }
 
-/// Documents in a bucket of S3. Region and credentials are those that Lambda puts into the environment.
+/// Documents in a bucket of S3, or of another store that speaks it.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the credentials cannot be understood.
 #[cfg(feature = "lambda")]
-pub(super) fn s3(bucket: &str, prefix: &str) -> Result<Arc<dyn Backend>, Error> {
-    let builder = object_store::aws::AmazonS3Builder::from_env()
+pub(super) fn s3(
+    bucket: &str,
+    prefix: &str,
+    account: Option<&AwsAccount>,
+    endpoint: Option<&url::Url>,
+) -> Result<Arc<dyn Backend>, Error> {
+    // What the platform names without our settings, such as where a container's role is found.
+    let mut builder = object_store::aws::AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_retry(retry())
-        .with_client_options(client_options())
         .with_http_connector(WhenNeeded);
-    let store = builder.build().map_err(|error| Error::unavailable(format!("be reached at s3://{bucket}"), error))?;
+    let mut options = client_options();
+    if let Some(account) = account {
+        builder = builder
+            .with_region(&account.region)
+            .with_access_key_id(&account.access_key_id)
+            .with_secret_access_key(account.secret_access_key.expose_secret());
+        if let Some(token) = &account.session_token {
+            builder = builder.with_token(token.expose_secret());
+        }
+    }
+    if let Some(endpoint) = endpoint {
+        // Settings allow plain http on loopback only.
+        options = options.with_allow_http(endpoint.scheme() == "http");
+        builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
+    }
+    let store = builder
+        .with_client_options(options)
+        .build()
+        .map_err(|error| Error::unavailable(format!("be reached at s3://{bucket}"), error))?;
     Ok(Arc::new(Objects::http(object_store::prefix::PrefixStore::new(store, prefix))))
 }
 
 /// Says that this build has no S3; settings say so before.
 #[cfg(not(feature = "lambda"))]
-pub(super) fn s3(bucket: &str, _: &str) -> Result<Arc<dyn Backend>, Error> {
+pub(super) fn s3(
+    bucket: &str,
+    _: &str,
+    _: Option<&AwsAccount>,
+    _: Option<&url::Url>,
+) -> Result<Arc<dyn Backend>, Error> {
     Err(Error::unavailable(format!("be reached at s3://{bucket}"), "this build has no S3 (cargo feature `lambda`)"))
 }
 

@@ -11,19 +11,14 @@ use futures_util::future::BoxFuture;
 use health_monitor::model::Timestamp;
 use health_monitor::outside::{self, Clock, SystemClock};
 use health_monitor::sandbox::visitor::{Choice, Visitor};
-use health_monitor::sandbox::{Event, Fault, HostKind, Resource, Role, Sandbox, World};
+use health_monitor::sandbox::{Fault, HostKind, Sandbox};
 use serde_json::{Value, json};
 
-use crate::support::functions_host::{FunctionsHost, InvocationError, Prepared, TimerStatus};
-#[cfg(feature = "lambda")]
-use crate::support::lambda::LambdaHost;
+use crate::support::contoso::{self, KEY, OUTAGE};
+use crate::support::door::{Door, Kind};
+use crate::support::functions_host::{InvocationError, Prepared};
 
 const QUEUE: &str = "health-poll";
-const OUTAGE: &str = "OUT1-AGE";
-/// The key of the partner's portal on hosts without function keys, and its SHA-256.
-const KEY: &str = "secret-key";
-const KEYS: &str = "portal:85dbe15d75ef9308c7ae0f33c7a324cc6f4bf519a2ed2f3027bd33c140a4f9aa";
-
 /// Real time, but whoever is told to wait waits for ever: a request that the sandbox delays hangs until its caller is gone.
 #[derive(Debug, Default)]
 struct HangingClock {
@@ -41,143 +36,60 @@ impl Clock for HangingClock {
     }
 }
 
-/// A host with the real binary in it.
-enum Door {
-    Functions(FunctionsHost),
-    #[cfg(feature = "lambda")]
-    Lambda(LambdaHost),
+/// Fires the timer, which must plan one poll.
+async fn plan(door: &Door) {
+    door.timer().await;
+    assert_eq!(door.messages(QUEUE).len(), 1);
 }
 
-impl Door {
-    fn base(&self) -> &str {
-        match self {
-            Self::Functions(host) => &host.base,
-            #[cfg(feature = "lambda")]
-            Self::Lambda(host) => &host.base,
+/// Delivers what is in the queue, which must go well at this time of trying.
+async fn deliver(door: &Door, tries: u32) {
+    match door {
+        Door::Functions(host) => {
+            let deliveries = host.drain(QUEUE).await;
+            assert_eq!(deliveries.len(), 1);
+            assert_eq!(deliveries[0].message.dequeue_count, tries);
+            deliveries[0].result.as_ref().unwrap();
+            assert!(host.messages(QUEUE).is_empty() && host.messages("health-poll-poison").is_empty());
         }
-    }
-
-    async fn timer(&self) {
-        match self {
-            Self::Functions(host) => {
-                host.fire_timer("PollTimer", TimerStatus::Regular).await.unwrap();
-                assert_eq!(host.messages(QUEUE).len(), 1);
-            }
-            #[cfg(feature = "lambda")]
-            Self::Lambda(host) => {
-                host.invoke(json!({"function": "PollTimer"})).await.unwrap();
-                assert_eq!(host.sqs().messages.len(), 1);
-            }
-        }
-    }
-
-    /// Delivers what is in the queue, which must go well at this time of trying.
-    async fn deliver(&self, tries: u32) {
-        match self {
-            Self::Functions(host) => {
-                let deliveries = host.drain(QUEUE).await;
-                assert_eq!(deliveries.len(), 1);
-                assert_eq!(deliveries[0].message.dequeue_count, tries);
-                deliveries[0].result.as_ref().unwrap();
-                assert!(host.messages(QUEUE).is_empty() && host.messages("health-poll-poison").is_empty());
-            }
-            #[cfg(feature = "lambda")]
-            Self::Lambda(host) => assert_eq!(host.deliver().await.unwrap(), Vec::<String>::new()),
-        }
-    }
-
-    /// Delivers while Azure hangs, kills the handler in the middle of it, and lets the host do what it does then.
-    async fn deliver_and_kill(&self, clock: &HangingClock) {
-        let hangs = async {
-            for _ in 0..1200 {
-                if clock.hanging.load(Ordering::SeqCst) > 0 {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(25)).await;
-            }
-            panic!("the poll never came to the request that hangs");
-        };
-        match self {
-            Self::Functions(host) => {
-                let killed = async {
-                    hangs.await;
-                    host.kill().await;
-                };
-                let (delivery, ()) = tokio::join!(host.deliver(QUEUE), killed);
-                let result = delivery.unwrap().result;
-                assert!(matches!(result, Err(InvocationError::Connection(_))), "{result:?}");
-                host.advance(Duration::from_secs(30));
-            }
-            #[cfg(feature = "lambda")]
-            Self::Lambda(host) => {
-                let killed = async {
-                    hangs.await;
-                    host.kill().await;
-                };
-                let (delivery, ()) = tokio::join!(host.deliver(), killed);
-                assert!(delivery.is_err(), "{delivery:?}");
-                host.start_again();
-            }
-        }
-    }
-
-    fn log(&self) -> String {
-        let lines = match self {
-            Self::Functions(host) => host.log(),
-            #[cfg(feature = "lambda")]
-            Self::Lambda(host) => host.log(),
-        };
-        lines.into_iter().map(|line| line.text + "\n").collect()
+        #[cfg(feature = "lambda")]
+        Door::Lambda(host) => assert_eq!(host.deliver(QUEUE).await.unwrap(), Vec::<String>::new()),
     }
 }
 
-/// One tenant, its owner, two subscriptions, an outage that hits one of them.
-fn world(redirect_uri: String) -> World {
-    let mut world = World::new(7);
-    world.redirect_uri(redirect_uri);
-    let tenant = world.tenant("Contoso");
-    let owner = world.user_with_upn(tenant, "Olivia Owner", "olivia@contoso.example");
-    for name in ["Contoso Production", "Contoso Development"] {
-        let subscription = world.subscription(tenant, name);
-        world.assign(subscription, owner, Role::Owner);
-    }
-    world.at(Duration::ZERO, |world| {
-        let (now, tenant) = (world.now(), world.tenant_named("Contoso").unwrap());
-        let since = now - chrono::TimeDelta::hours(1);
-        let hit = world.subscription_named("Contoso Production").unwrap();
-        for subscription in world.subscriptions_of(tenant) {
-            world.resource(subscription, Resource::virtual_machine("vm-web-1", "westeurope", since));
+/// Delivers while Azure hangs, kills the handler in the middle of it, and lets the host do what it does then.
+async fn deliver_and_kill(door: &Door, clock: &HangingClock) {
+    let hangs = async {
+        for _ in 0..1200 {
+            if clock.hanging.load(Ordering::SeqCst) > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        world.change_resource(hit, "vm-web-1", |machine, now| machine.becomes("Unavailable", now, "We look into it."));
-        let event = Event::service_issue(OUTAGE, "Virtual Machines in West Europe", since)
-            .level("Error")
-            .service("Virtual Machines", &["West Europe"])
-            .text(since, "<p>We are investigating.</p>")
-            .hits([hit]);
-        world.event(event);
-    });
-    world
-}
-
-fn settings(sandbox: &Sandbox, base: &str, state: &std::path::Path) -> BTreeMap<String, String> {
-    let mut values = sandbox.settings();
-    values.extend([
-        ("PUBLIC_BASE_URL", base.to_owned()),
-        ("STATE_STORE_URL", format!("file:{}", state.display())),
-        ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
-        ("POLL_SCHEDULE", "0 * * * * *".to_owned()),
-        ("PARTNER_API_KEYS", KEYS.to_owned()),
-        ("ONBOARDING", "open".to_owned()),
-        ("RUST_LOG", "debug".to_owned()),
-    ]);
-    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Functions,
-    #[cfg(feature = "lambda")]
-    Lambda,
+        panic!("the poll never came to the request that hangs");
+    };
+    match door {
+        Door::Functions(host) => {
+            let killed = async {
+                hangs.await;
+                host.kill().await;
+            };
+            let (delivery, ()) = tokio::join!(host.deliver(QUEUE), killed);
+            let result = delivery.unwrap().result;
+            assert!(matches!(result, Err(InvocationError::Connection(_))), "{result:?}");
+            host.advance(Duration::from_secs(30));
+        }
+        #[cfg(feature = "lambda")]
+        Door::Lambda(host) => {
+            let killed = async {
+                hangs.await;
+                host.kill().await;
+            };
+            let (delivery, ()) = tokio::join!(host.deliver(QUEUE), killed);
+            assert!(delivery.is_err(), "{delivery:?}");
+            host.start_again();
+        }
+    }
 }
 
 /// The whole main job, with the handler killed before this many answers of Resource Manager. Gives what is answered at last.
@@ -187,27 +99,23 @@ async fn main_job(kind: Kind, kill_after_answers: Option<u32>) -> Value {
     // The host's address is needed before the handler starts: it is in the redirect URI.
     let prepared = Prepared::new().await;
     let sandbox =
-        Sandbox::start(world(format!("{}/api/consent/callback", prepared.base)), clock.clone()).await.unwrap();
-    let settings = settings(&sandbox, &prepared.base, &state.path().join("documents"));
-    let door = match kind {
-        Kind::Functions => Door::Functions(prepared.start(settings).await),
-        #[cfg(feature = "lambda")]
-        Kind::Lambda => Door::Lambda(LambdaHost::start_behind(prepared.into_listener(), settings).await),
-    };
+        Sandbox::start(contoso::world(format!("{}/api/consent/callback", prepared.base)), clock.clone()).await.unwrap();
+    let settings = contoso::settings(&sandbox, &prepared.base, &state.path().join("documents"));
+    let door = Door::open(kind, prepared, settings).await;
 
     let start = format!("{}/api/consent/start", door.base());
     let last = Visitor::new().unwrap().onboard(&start, "olivia@contoso.example", Choice::All).await.unwrap();
     assert_eq!(last.status, 200, "{}", last.text());
     assert!(last.text().contains("Contoso Production"), "{}", last.text());
 
-    door.timer().await;
+    plan(&door).await;
     if let Some(answers) = kill_after_answers {
         let hang = Fault::delay(Duration::from_secs(1)).host(HostKind::Arm).after(answers).times(1);
         sandbox.change(|world| world.fault(hang));
-        door.deliver_and_kill(&clock).await;
-        door.deliver(2).await;
+        deliver_and_kill(&door, &clock).await;
+        deliver(&door, 2).await;
     } else {
-        door.deliver(1).await;
+        deliver(&door, 1).await;
     }
 
     let (tenant, hit) = sandbox.change(|world| {

@@ -18,6 +18,7 @@ fn aws() -> BTreeMap<String, String> {
     let text = file("infra/aws/template.yaml");
     let (_, variables) = text.split_once("        Variables:\n").unwrap();
     let variables = variables.lines().map_while(|line| line.strip_prefix("          "));
+    let variables = variables.filter(|line| !line.starts_with('#'));
     variables.map(|line| line.split_once(": ").unwrap()).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
@@ -57,17 +58,78 @@ fn what_is_deployed_to_aws_starts() {
         &[
             ("STATE_STORE_URL", bucket.trim_matches('"')),
             ("PARTNER_API_KEYS", &format!("portal:{hash}")),
-            ("PUBLIC_BASE_URL", "https://contoso.lambda-url.eu-west-1.on.aws"),
+            ("PUBLIC_BASE_URL", "https://abcdefghij.execute-api.eu-west-1.amazonaws.com"),
             ("HEALTH_POLL_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/111122223333/health-poll"),
             ("HEALTH_NOTICES_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/111122223333/health-notices"),
-            ("SESSION_KEYS", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="),
             ("AWS_REGION", "eu-west-1"),
             ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "set by Lambda"),
+            // These two are in the secret that SETTINGS_SECRET_ID names.
+            ("AZURE_CLIENT_SECRET", "in the secret"),
+            ("SESSION_KEYS", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="),
         ],
     );
-    for secret in ["AZURE_CLIENT_SECRET", "SESSION_KEYS"] {
-        assert!(names[secret].contains("{{resolve:secretsmanager:"), "{secret} is a reference");
+    assert_eq!(names["SETTINGS_SECRET_ID"], "!Ref SecretName");
+    let sam = file("infra/aws/template.yaml");
+    let (_, about) = sam.split_once("\n  SecretName:\n").unwrap();
+    let (about, _) = about.split_once("Default:").unwrap();
+    for secret in ["AZURE_CLIENT_SECRET", "SESSION_KEYS", "DEAD_MAN_URL"] {
+        assert!(!names.contains_key(secret), "{secret} is not in the function's configuration");
+        assert!(NAMES.iter().any(|(known, _)| *known == secret) && about.contains(secret), "{secret} is in the secret");
+    }
+}
+
+#[test]
+fn the_function_on_aws_may_do_what_it_calls_and_no_more() {
+    let sam = file("infra/aws/template.yaml");
+    let (_, role) = sam.split_once("\n  Role:\n").unwrap();
+    let (role, _) = role.split_once("\n  Log:\n").unwrap();
+    let mut allowed = BTreeSet::new();
+    for line in role.lines().filter_map(|line| line.trim().strip_prefix("Action: ")) {
+        allowed.extend(line.trim_matches(['[', ']']).split(", ").map(str::to_owned));
+    }
+    // S3: the five calls of `Backend`. SQS: SendMessageBatch, which the permission to send covers, and what Lambda itself takes
+    // messages with. Secrets Manager: one reading. Logs: Lambda's own.
+    let called = [
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "secretsmanager:GetSecretValue",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+        "sqs:SendMessage",
+        "sts:AssumeRole",
+    ];
+    assert_eq!(allowed, called.map(str::to_owned).into());
+    for line in role.lines().filter_map(|line| line.trim().strip_prefix("Resource: ")) {
+        assert!(!line.contains("\"*\"") && !line.starts_with('*'), "{line} is everything");
+    }
+}
+
+#[test]
+fn what_may_go_wrong_on_aws_has_its_alarm_and_somebody_to_tell() {
+    let sam = file("infra/aws/template.yaml");
+    let alarms: Vec<&str> = sam.split("    Type: AWS::CloudWatch::Alarm\n").skip(1).collect();
+    for metric in [
+        "Planned",
+        "ApproximateAgeOfOldestMessage",
+        "ApproximateNumberOfMessagesVisible",
+        "Errors",
+        "Throttles",
+        "!If [HasHttpApi, 5xx, Url5xxCount]",
+    ] {
+        assert!(alarms.iter().any(|alarm| alarm.contains(&format!("MetricName: {metric}\n"))), "{metric}");
+    }
+    for alarm in &alarms {
+        let (alarm, _) = alarm.split_once("\n\n").unwrap_or((alarm, ""));
+        assert!(alarm.contains("AlarmActions: [!Ref Alarms]") && alarm.contains("AlarmDescription: "), "{alarm}");
+        // What is only counted when it happens is no trouble while it does not; the timer that is silent is.
+        let missing = if alarm.contains("MetricName: Planned\n") { "breaching" } else { "notBreaching" };
+        assert!(alarm.contains(&format!("TreatMissingData: {missing}\n")), "{alarm}");
     }
 }
 
@@ -95,6 +157,10 @@ fn what_is_deployed_has_the_queues_and_timers_of_the_functions() {
         after.lines().next().unwrap().parse::<u64>().unwrap()
     };
     assert!(number("VisibilityTimeout") >= 6 * number("Timeout"), "as AWS advises");
+    let tries = u64::from(Functions::embedded().host.max_dequeue_count);
+    assert_eq!(number("maxReceiveCount"), tries, "a message is given up after as many tries on either cloud");
+    let kept = number("MessageRetentionPeriod");
+    assert!(kept >= tries * number("VisibilityTimeout"), "a message lives long enough to be tried that often");
 }
 
 #[test]
@@ -111,7 +177,12 @@ fn both_redirect_uris_are_named_where_somebody_registers_them() {
     );
     let paths = [settings.redirect_uri(), settings.admin_redirect_uri()];
     for path in paths.iter().map(|uri| uri.strip_prefix("https://contoso.example").unwrap()) {
-        for place in ["infra/azure/register-app.sh", "infra/azure/main.bicep", "infra/aws/template.yaml", "README.md"] {
+        for place in [
+            "infra/azure/register-app.sh",
+            "infra/azure/main.bicep",
+            "infra/aws/template.yaml",
+            "docs/register-the-app.md",
+        ] {
             let named =
                 file(place).split(|c: char| c.is_whitespace() || "\"'`$}".contains(c)).any(|word| word.ends_with(path));
             assert!(named, "{path} in {place}");

@@ -86,6 +86,35 @@ async fn the_schedule_runs_the_timer_in_every_shape_it_comes_in() {
     assert_eq!(host.sqs().calls, 0, "nothing is due, so nothing is sent");
 }
 
+/// The dead-man alarm counts lines of the log: no line like that is no metric, and then an alarm for ever.
+#[tokio::test]
+async fn a_good_run_of_the_timer_logs_the_line_that_the_alarm_counts() {
+    let template = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/infra/aws/template.yaml")).unwrap();
+    let (_, pattern) = template.split_once("FilterPattern: '{ ").unwrap();
+    let (pattern, _) = pattern.split_once(" }'").unwrap();
+    let wanted: Vec<(&str, Value)> = pattern
+        .split(" && ")
+        .map(|term| term.strip_prefix("$.").unwrap().split_once(" = ").unwrap())
+        .map(|(name, value)| (name, serde_json::from_str(value).unwrap()))
+        .collect();
+    let host = LambdaHost::start(settings()).await;
+    let counted = |log: Vec<crate::support::functions_host::Line>| {
+        let lines = log.into_iter().filter_map(|line| serde_json::from_str::<Value>(&line.text).ok());
+        lines.filter(|line| wanted.iter().all(|(name, value)| line[*name] == *value)).count()
+    };
+    host.invoke(json!({"function": "Nothing"})).await.unwrap_err();
+    assert_eq!(counted(host.log()), 0, "{:?}", host.log());
+    host.invoke(json!({"function": "PollTimer"})).await.unwrap();
+    // What the handler wrote is read by a task of its own.
+    for _ in 0..100 {
+        if counted(host.log()) == 1 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("no such line: {:?}", host.log());
+}
+
 #[tokio::test]
 async fn only_the_messages_that_failed_come_again() {
     let host = LambdaHost::start(settings()).await;
@@ -116,6 +145,7 @@ async fn an_event_that_is_not_understood_fails_and_the_next_one_is_served() {
     foreign["Records"][0]["eventSourceARN"] = json!(QUEUE_ARN.replace("health-poll", "orders"));
     for event in [json!({}), json!({"function": "Nothing"}), foreign, json!({"requestContext": {}})] {
         let error = host.invoke(event.clone()).await.unwrap_err();
+        assert_eq!(error["errorType"], "UnknownEvent");
         let message = error["errorMessage"].as_str().unwrap();
         assert!(message.starts_with("the event is not understood"), "{event}: {message}");
     }
@@ -162,7 +192,7 @@ mod sqs {
     async fn messages_go_in_signed_calls_of_ten() {
         let (queue, fake) = queue(FakeSqs::SECRET_KEY).await;
         queue.send(&messages(23)).await.unwrap();
-        assert_eq!(fake.state().messages, messages(23));
+        assert_eq!(fake.state().messages("health-poll"), messages(23));
         assert_eq!(fake.state().calls, 3);
         queue.send(&[]).await.unwrap();
         assert_eq!(fake.state().calls, 3);
@@ -173,7 +203,7 @@ mod sqs {
         let (queue, fake) = queue(FakeSqs::SECRET_KEY).await;
         fake.state().faults.extend([Fault::Status(503), Fault::Entries(vec!["1".to_owned()])]);
         queue.send(&messages(3)).await.unwrap();
-        assert_eq!(fake.state().messages, ["message 0", "message 2", "message 1"]);
+        assert_eq!(fake.state().messages("health-poll"), ["message 0", "message 2", "message 1"]);
     }
 
     #[tokio::test]

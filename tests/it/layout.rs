@@ -152,11 +152,20 @@ fn only(word: &str, rooms: &[&str]) {
 #[test]
 fn only_the_rooms_that_may_do_it_speak_http() {
     only("warp::", &["api", "pages", "hosts", "sandbox"]);
-    // hosts/sqs.rs is the queue of a host, as Storage queues are the Functions host's: it sends what PollTimer planned.
+    // hosts/aws and hosts/sqs are what Lambda's host needs of AWS: its secret, and its queues as Storage queues are the Functions host's.
     // outside.rs makes the one client, app.rs hands it on.
     // notify/channel sends to destinations that are not Azure, through its guard; notify/dead_man calls one address that is set.
     // telemetry/otlp exports spans to the collector that is set.
-    let rooms = ["azure", "hosts/sqs", "notify/channel", "notify/dead_man", "outside.rs", "sandbox", "telemetry/otlp"];
+    let rooms = [
+        "azure",
+        "hosts/aws",
+        "hosts/sqs",
+        "notify/channel",
+        "notify/dead_man",
+        "outside.rs",
+        "sandbox",
+        "telemetry/otlp",
+    ];
     only("reqwest::", &rooms);
 }
 

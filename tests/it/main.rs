@@ -8,15 +8,20 @@ mod channels;
 mod cli;
 mod credentials;
 mod daemon;
+mod deploy_aws;
 mod diff_laws;
 mod docs;
+mod doors;
 mod end_to_end;
 mod faults;
 mod functions_contract;
 mod history;
 mod infra;
 mod invites;
+#[cfg(feature = "lambda")]
 mod lambda_contract;
+#[cfg(feature = "lambda")]
+mod lambda_emulator;
 mod layout;
 mod life_after;
 mod lifecycles;

@@ -66,6 +66,24 @@ async fn the_gate_follows_the_functions_files() {
 }
 
 #[tokio::test]
+async fn a_probe_says_by_its_exit_code_whether_the_host_lives_and_is_ready() {
+    let host = Host::start(app(&[]), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let port = host.local_addr().port();
+    let probe = async |more: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cli"));
+        // As a health check names it: where the host was told to listen, which may be everywhere.
+        command.env_clear().args(["probe", "--listen", &format!("0.0.0.0:{port}")]).args(more);
+        let output = command.output().await.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(probe(&[]).await, (Some(0), "{\"status\":\"live\"}\n".to_owned()));
+    let (code, problem) = probe(&["--ready"]).await;
+    assert!(code == Some(1) && problem.contains("credential"), "Entra cannot be reached: {problem}");
+    host.stop().await;
+    assert_eq!(probe(&[]).await, (Some(1), String::new()));
+}
+
+#[tokio::test]
 async fn without_keys_it_serves_this_machine_only() {
     let error = Host::start(app(&[]), "0.0.0.0:0".parse().unwrap()).await.unwrap_err();
     assert!(matches!(error, Error::KeysNeeded(_)));

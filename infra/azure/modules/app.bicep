@@ -102,10 +102,8 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
       }
     }
     siteConfig: {
+      // Nothing else: Flex Consumption refuses much of what other plans have here, `ftpsState` among it. There is no FTP at all.
       minTlsVersion: '1.2'
-      scmMinTlsVersion: '1.2'
-      ftpsState: 'Disabled'
-      http20Enabled: true
       cors: empty(allowedOrigins) ? null : { allowedOrigins: allowedOrigins }
       appSettings: map(items(union(settings, references, extraSettings)), setting => {
         name: setting.key

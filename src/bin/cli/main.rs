@@ -5,9 +5,11 @@ mod asking;
 #[cfg(feature = "sandbox")]
 mod bench;
 mod connect;
+#[cfg(feature = "sandbox")]
 mod demo;
 mod doctor;
 mod logs;
+mod measure_start;
 mod metrics;
 mod notices;
 mod output;
@@ -19,7 +21,6 @@ mod report;
 mod routes;
 mod run;
 mod send_mail;
-mod startup;
 mod token;
 mod users;
 
@@ -60,12 +61,22 @@ struct Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show everything, live, against a simulated Azure: no account, no configuration, no network
+    #[cfg(feature = "sandbox")]
     Demo(demo::Options),
     /// Run the whole product in this process: pages, API, timer and queues
     Serve {
         /// Where to listen
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7071")]
         listen: std::net::SocketAddr,
+    },
+    /// Ask a running `serve` on this machine whether it lives: exit code 0 or 1, as a container's health check wants it
+    Probe {
+        /// Where it listens
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7071")]
+        listen: std::net::SocketAddr,
+        /// Whether it is ready as well: store and credential usable, the timer not overdue
+        #[arg(long)]
+        ready: bool,
     },
     /// Poll customers now and say what changed
     Poll {
@@ -164,7 +175,7 @@ enum Command {
     /// Build target/package and its zip: what Azure Functions (or, with --lambda, AWS) is given
     Package(package::Options),
     /// Measure how soon a built handler answers after its start, and its memory when idle
-    Startup(startup::Options),
+    MeasureStart(measure_start::Options),
     /// Run the simulated Azure alone, for integration tests of your own
     #[cfg(feature = "sandbox")]
     Sandbox(demo::SandboxOptions),
@@ -185,8 +196,10 @@ async fn main() -> ExitCode {
     output::end_with_the_reader();
     let Cli { common, command } = Cli::parse();
     let done = match command {
+        #[cfg(feature = "sandbox")]
         Command::Demo(options) => demo::run(options).await,
         Command::Serve { listen } => run::serve(&common, listen).await,
+        Command::Probe { listen, ready } => run::probe(listen, ready).await,
         Command::Poll { tenants } => run::poll(&common, tenants).await,
         Command::Health { tenant, subscription, refresh } => ask::health(&common, tenant, subscription, refresh).await,
         Command::Customers { task: None } => ask::customers(&common).await,
@@ -223,7 +236,7 @@ async fn main() -> ExitCode {
         #[cfg(feature = "sandbox")]
         Command::Rehearse { what } => rehearse::run(&common, what).await,
         Command::Package(options) => package::run(&common, options),
-        Command::Startup(options) => startup::run(&common, &options),
+        Command::MeasureStart(options) => measure_start::run(&common, &options),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => demo::sandbox(options).await,
         #[cfg(feature = "sandbox")]

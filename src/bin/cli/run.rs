@@ -1,13 +1,16 @@
 //! Commands that do work: serve, poll.
 
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use health_monitor::hosts::standalone;
 use health_monitor::model::TenantId;
+use health_monitor::outside::http_client;
 use health_monitor::{poll, telemetry};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -17,6 +20,8 @@ use crate::output::{self, WITH_GAPS, WrongInput};
 
 /// Customers polled at once.
 const IN_FLIGHT: usize = 8;
+/// How long a probe waits for its answer.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 pub async fn serve(common: &Common, listen: SocketAddr) -> anyhow::Result<ExitCode> {
     output::log_to_stdout(&common.settings)?;
@@ -27,6 +32,21 @@ pub async fn serve(common: &Common, listen: SocketAddr) -> anyhow::Result<ExitCo
     host.stop().await;
     telemetry::flush().await;
     Ok(ExitCode::SUCCESS)
+}
+
+pub async fn probe(listen: SocketAddr, ready: bool) -> anyhow::Result<ExitCode> {
+    // Who listens everywhere is asked here.
+    let host = match listen.ip() {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    };
+    let address = SocketAddr::new(host, listen.port());
+    let url = format!("http://{address}/api/probe/{}", if ready { "ready" } else { "live" });
+    let answer = http_client()?.get(url).timeout(PROBE_LIMIT).send().await.context("nobody answers")?;
+    let good = answer.status().is_success();
+    println!("{}", answer.text().await?);
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 pub async fn poll(common: &Common, tenants: Vec<TenantId>) -> anyhow::Result<ExitCode> {

@@ -196,7 +196,6 @@ fn no_key_and_no_password_opens_anything() {
         "minimumTlsVersion: 'TLS1_2'",
         "minTlsVersion: '1.2'",
         "httpsOnly: true",
-        "ftpsState: 'Disabled'",
         "enableRbacAuthorization: true",
         "DisableLocalAuth: true",
     ] {
@@ -213,6 +212,55 @@ fn no_key_and_no_password_opens_anything() {
             let Some(at) = text.find(&format!("param {parameter}")) else { continue };
             assert!(text[..at].ends_with("@secure()\n"), "{parameter} in {}", place.display());
         }
+    }
+}
+
+#[test]
+fn nothing_is_set_that_flex_consumption_refuses() {
+    // https://learn.microsoft.com/azure/azure-functions/functions-app-settings#flex-consumption-plan-deprecations
+    let moved = [
+        "FUNCTIONS_WORKER_RUNTIME",
+        "FUNCTIONS_EXTENSION_VERSION",
+        "WEBSITE_RUN_FROM_PACKAGE",
+        "WEBSITE_TIME_ZONE",
+        "TZ",
+    ];
+    let names = settings();
+    assert!(moved.iter().all(|name| !names.contains_key(*name)));
+    let text = file("infra/azure/modules/app.bicep");
+    let (_, config) = text.split_once("    siteConfig: {\n").unwrap();
+    let (config, _) = config.split_once("\n    }\n").unwrap();
+    let set: Vec<&str> = config
+        .lines()
+        .filter_map(|line| line.strip_prefix("      "))
+        .filter(|line| line.starts_with(char::is_alphabetic))
+        .filter_map(|line| Some(line.split_once(": ")?.0))
+        .collect();
+    assert_eq!(set, ["minTlsVersion", "cors", "appSettings"]);
+}
+
+#[test]
+fn with_fewer_lines_no_alert_misses_one() {
+    assert!(file("docs/deploy-azure.md").contains("`RUST_LOG` = `warn,health_monitor::notify=info`"));
+    let mut messages: Vec<String> = Vec::new();
+    for query in log_alerts().values() {
+        for word in ["==", "startswith"] {
+            let start = format!("tostring(line.message) {word} \"");
+            messages.extend(between(query, &start, "\"").into_iter().map(|text| format!("\"{text}")));
+        }
+    }
+    // What makes the lines of `transition.kind` about silence.
+    messages.push("transition.kind = told.kind.word()".to_owned());
+    for message in messages {
+        let source = files(&root().join("src"), ".rs");
+        let (path, before) = source
+            .iter()
+            .find_map(|(path, text)| Some((path, text.split_once(&message)?.0)))
+            .unwrap_or_else(|| panic!("nobody logs {message}"));
+        let level = before.rsplit("tracing::").next().and_then(|rest| rest.split('!').next()).unwrap_or_default();
+        let kept =
+            ["warn", "error"].contains(&level) || (level == "info" && path.to_string_lossy().contains("/notify/"));
+        assert!(kept, "{message} is logged as {level} in {}", path.display());
     }
 }
 

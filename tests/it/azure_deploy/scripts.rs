@@ -62,14 +62,21 @@ impl Stage {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs a script; gives its answer and all calls.
+    /// Runs a script, with nobody to answer its questions; gives its answer and all calls.
     fn play(&self, script: &str, answers: &str, arguments: &[&str]) -> (Output, String) {
+        self.play_and_say("", script, answers, arguments)
+    }
+
+    /// The same, and somebody types this.
+    fn play_and_say(&self, typed: &str, script: &str, answers: &str, arguments: &[&str]) -> (Output, String) {
         self.program("bin/az", &format!("case \"$*\" in\n{answers}\n*) ;;\nesac"));
         let _ = fs::remove_file(self.path("log"));
+        fs::write(self.path("typed"), typed).unwrap();
         let output = Command::new("bash")
             .arg(self.path("infra/azure").join(script))
             .args(arguments)
             .env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()))
+            .stdin(fs::File::open(self.path("typed")).unwrap())
             .output()
             .unwrap();
         let log = fs::read_to_string(self.path("log")).unwrap_or_default();
@@ -203,6 +210,10 @@ fn deploying_stops_before_it_changes_anything_that_it_cannot_finish() {
     // Nobody who could answer is no yes.
     let (output, log) = stage.play("deploy.sh", NOTHING, &FIRST[1..]);
     assert!(output.status.code() == Some(1) && !log.contains("deployment group create"), "{}", said(&output));
+    for (typed, goes_on) in [("n\n", false), ("\n", false), ("y\n", true)] {
+        let (_, log) = stage.play_and_say(typed, "deploy.sh", NOTHING, &FIRST[1..]);
+        assert_eq!(log.contains("deployment group create"), goes_on, "{typed:?}");
+    }
     // A package that cannot be built is found before Azure is asked for anything.
     stage.program("bin/cargo", "exit 101");
     let (output, log) = stage.play("deploy.sh", NOTHING, FIRST);
@@ -311,6 +322,10 @@ fn tearing_down_with_the_state_takes_the_group_but_only_where_nothing_else_lives
         let (_, log) = stage.play("teardown.sh", RUNNING, arguments);
         assert_eq!(changes(&log), Vec::<&str>::new(), "{arguments:?}");
     }
+    let typed = |name: &str| {
+        changes(&stage.play_and_say(name, "teardown.sh", RUNNING, &["--resource-group", "monitor"]).1).len()
+    };
+    assert_eq!((typed("y\n"), typed("monitor\n")), (0, 3), "only the whole name is a yes");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod commands;
 mod library;
 mod links;
 mod openapi;
+mod receiver;
 mod shape;
 mod tables;
 mod upgrade;

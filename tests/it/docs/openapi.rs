@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::shape;
 use crate::support::{TestApp, TestClock};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// One operation as it is described.
 struct Operation {
@@ -91,15 +91,15 @@ impl Operation {
 }
 
 /// The demo's world with an outage that two customers see, and somebody who is told of it.
-struct Stage {
-    app: TestApp,
-    receivers: Receivers,
+pub struct Stage {
+    pub app: TestApp,
+    pub receivers: Receivers,
     /// What stands for the parameters of paths.
     values: BTreeMap<&'static str, String>,
 }
 
 impl Stage {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let clock = TestClock::new();
         let receivers = Receivers::start(clock.clone()).await.expect("a free port");
         let settings = [("NOTIFY_OPS", SECRET), ("PRIVATE_DESTINATIONS", "loopback"), ("ONBOARDING", "invite")];

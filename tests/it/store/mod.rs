@@ -21,25 +21,25 @@ struct Place {
 }
 
 impl Place {
-    fn memory() -> Option<Self> {
+    async fn memory() -> Option<Self> {
         let one: Arc<dyn Backend> = Arc::new(Memory::default());
         Some(Self { other: Arc::clone(&one), one, _directory: None })
     }
 
-    fn directory() -> Option<Self> {
+    async fn directory() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let one: Arc<dyn Backend> = Arc::new(Local::open(directory.path()).unwrap());
         Some(Self { other: Arc::clone(&one), one, _directory: Some(directory) })
     }
 
-    fn directory_opened_twice() -> Option<Self> {
+    async fn directory_opened_twice() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let one = Arc::new(Local::open(directory.path()).unwrap());
         let other = Arc::new(Local::open(directory.path()).unwrap());
         Some(Self { one, other, _directory: Some(directory) })
     }
 
-    fn directory_of_two_processes() -> Option<Self> {
+    async fn directory_of_two_processes() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let one = Arc::new(Local::open(directory.path()).unwrap());
         let other = Arc::new(OtherProcess::start(directory.path()));
@@ -47,8 +47,24 @@ impl Place {
     }
 
     /// Azurite, where `.ci/with-azurite` says that it runs. Each test has a container of its own, not made yet.
-    fn azurite() -> Option<Self> {
+    async fn azurite() -> Option<Self> {
         let settings = azurite_settings()?;
+        Some(Self { one: store::open(&settings).unwrap(), other: store::open(&settings).unwrap(), _directory: None })
+    }
+
+    /// S3 of moto, where `.ci/with-moto` says that it runs. Each test has a bucket of its own, and documents below a prefix.
+    #[cfg(feature = "lambda")]
+    #[expect(clippy::disallowed_methods, reason = "names differ by chance")]
+    async fn moto() -> Option<Self> {
+        let moto = crate::support::moto::Moto::in_region("us-east-1")?;
+        let bucket = format!("test-{}", uuid::Uuid::new_v4());
+        moto.make_bucket(&bucket).await;
+        let settings = StoreSettings::S3 {
+            bucket,
+            prefix: "health/of".to_owned(),
+            account: Some(moto.account()),
+            endpoint: Some(moto.url.parse().unwrap()),
+        };
         Some(Self { one: store::open(&settings).unwrap(), other: store::open(&settings).unwrap(), _directory: None })
     }
 }
@@ -83,13 +99,15 @@ macro_rules! every_backend {
         every_backend!(@place directory_opened_twice $($behaviour)+);
         every_backend!(@place directory_of_two_processes $($behaviour)+);
         every_backend!(@place azurite $($behaviour)+);
+        #[cfg(feature = "lambda")]
+        every_backend!(@place moto $($behaviour)+);
     };
     (@place $place:ident $($behaviour:ident)+) => {
         mod $place {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $behaviour() {
-                    if let Some(place) = super::Place::$place() {
+                    if let Some(place) = super::Place::$place().await {
                         super::suite::$behaviour(&place).await;
                     }
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -74,15 +75,50 @@ struct Invocation {
     reply: oneshot::Sender<Result<Value, Value>>,
 }
 
+/// How often a message is received before it is set aside: `maxReceiveCount` of the template.
+const RECEIVES: usize = 5;
+
 /// What SQS holds, and how it is to misbehave.
 #[derive(Default)]
 pub struct Sqs {
-    pub messages: Vec<String>,
-    /// The same of the queue of notices.
-    pub notices: Vec<String>,
+    queues: BTreeMap<String, Vec<Message>>,
+    /// What was received too often.
+    pub dead: Vec<String>,
     pub calls: usize,
     /// Answers to give before it works again: a status, or the ids that fail within a 200.
     pub faults: VecDeque<Fault>,
+}
+
+#[derive(Clone)]
+struct Message {
+    text: String,
+    receives: usize,
+}
+
+impl Sqs {
+    pub fn messages(&self, queue: &str) -> Vec<String> {
+        self.queues.get(queue).into_iter().flatten().map(|message| message.text.clone()).collect()
+    }
+
+    pub fn put(&mut self, queue: &str, text: &str) {
+        self.queues.entry(queue.to_owned()).or_default().push(Message { text: text.to_owned(), receives: 0 });
+    }
+
+    /// All messages of a queue; those that were received too often before go to the dead letters instead.
+    fn receive(&mut self, queue: &str) -> Vec<String> {
+        let messages = self.queues.entry(queue.to_owned()).or_default();
+        let (dead, alive) = std::mem::take(messages).into_iter().partition(|message| message.receives >= RECEIVES);
+        self.dead.extend(Vec::into_iter(dead).map(|message: Message| message.text));
+        *messages = alive;
+        messages.iter_mut().for_each(|message| message.receives += 1);
+        messages.iter().map(|message| message.text.clone()).collect()
+    }
+
+    /// Removes what was received and is not kept. What came meanwhile stays.
+    fn settle(&mut self, queue: &str, received: &[String], kept: &[String]) {
+        let gone = |message: &Message| received.contains(&message.text) && !kept.contains(&message.text);
+        self.queues.entry(queue.to_owned()).or_default().retain(|message| !gone(message));
+    }
 }
 
 pub enum Fault {
@@ -105,7 +141,11 @@ impl LambdaHost {
         let log = Arc::default();
         let child = Mutex::new(spawn(&settings, &runtime_address, &sqs, &log));
         let inner = Arc::new(Inner { child, settings, runtime_address, invocations, waiting, sqs, log });
-        tokio::spawn(serve_function_url(listener, Arc::clone(&inner)));
+        let called = Arc::clone(&inner);
+        tokio::spawn(serve_function_url(listener, move |event| {
+            let inner = Arc::clone(&called);
+            async move { inner.invoke(event).await.ok() }
+        }));
         Self { base, inner }
     }
 
@@ -122,17 +162,23 @@ impl LambdaHost {
         (status, serde_json::from_str(body).unwrap_or_default())
     }
 
-    /// Delivers all messages of the queue as one batch and removes those that succeeded, as SQS does. Gives the ids that
-    /// failed; when the invocation fails, the whole batch stays.
-    pub async fn deliver(&self) -> Result<Vec<String>, Value> {
-        let messages = self.sqs().messages.clone();
-        let answer = self.invoke(sqs_event(&messages)).await?;
+    /// Delivers all messages of a queue as one batch and removes those that succeeded, as SQS does. Gives those that failed;
+    /// when the invocation fails, the whole batch stays.
+    pub async fn deliver(&self, queue: &str) -> Result<Vec<String>, Value> {
+        let messages = self.sqs().receive(queue);
+        if messages.is_empty() {
+            return Ok(messages);
+        }
+        let mut event = sqs_event(&messages);
+        for record in event["Records"].as_array_mut().unwrap() {
+            record["eventSourceARN"] = json!(QUEUE_ARN.replace("health-poll", queue));
+        }
+        let answer = self.invoke(event).await?;
         let failures = answer["batchItemFailures"].as_array().expect("a batch answers with its failures");
-        let failed: Vec<String> =
-            failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect();
-        let kept = |index: &usize| failed.contains(&format!("m{index}"));
-        self.sqs().messages = (0..messages.len()).filter(kept).map(|index| messages[index].clone()).collect();
-        Ok(failed)
+        let failed = |index: &usize| failures.iter().any(|failure| failure["itemIdentifier"] == format!("m{index}"));
+        let kept: Vec<_> = (0..messages.len()).filter(failed).map(|index| messages[index].clone()).collect();
+        self.sqs().settle(queue, &messages, &kept);
+        Ok(kept)
     }
 
     pub fn sqs(&self) -> MutexGuard<'_, Sqs> {
@@ -202,37 +248,69 @@ fn spawn(
     child
 }
 
-/// HTTP as a function URL turns it into events and back.
-async fn serve_function_url(listener: TcpListener, inner: Arc<Inner>) {
+/// HTTP as a function URL turns it into events and back. An invocation that gives nothing has failed.
+pub async fn serve_function_url<F, Answered>(listener: TcpListener, invoke: F)
+where
+    F: Fn(Value) -> Answered + Clone + Send + Sync + 'static,
+    Answered: Future<Output = Option<Value>> + Send + 'static,
+{
     let filter = warp::method()
         .and(warp::path::full())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
+        .and(warp::addr::remote())
         .and(warp::body::bytes())
-        .then(move |method: Method, path: FullPath, query: String, headers: HeaderMap, body: Bytes| {
-            let inner = Arc::clone(&inner);
+        .then(move |method: Method, path: FullPath, query: String, headers: HeaderMap, source: Option<_>, body| {
+            let called = invoke(event_of(&method, path.as_str(), &query, &headers, source, &body));
             async move {
-                let headers: Vec<(&str, &str)> =
-                    headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
-                let target =
-                    if query.is_empty() { path.as_str().to_owned() } else { format!("{}?{query}", path.as_str()) };
-                let mut event = http_event(method.as_str(), &target, &headers, None);
-                if !body.is_empty() {
-                    // Forms come encoded, as every type but text and JSON does.
-                    event["body"] = json!(STANDARD.encode(&body));
-                    event["isBase64Encoded"] = json!(true);
-                }
-                match inner.invoke(event).await {
-                    Ok(answer) => response_of(&answer),
-                    Err(_) => {
+                called.await.map_or_else(
+                    || {
                         let mut response = Response::new("Internal Server Error".into());
                         *response.status_mut() = StatusCode::BAD_GATEWAY;
                         response
-                    }
-                }
+                    },
+                    |answer| response_of(&answer),
+                )
             }
         });
     warp::serve(filter).incoming(listener).run().await;
+}
+
+/// The event of a request.
+fn event_of(
+    method: &Method,
+    path: &str,
+    query: &str,
+    headers: &HeaderMap,
+    source: Option<SocketAddr>,
+    body: &Bytes,
+) -> Value {
+    // Lines of one name arrive as one, except cookies.
+    let mut lines: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, value) in headers {
+        lines.entry(name.as_str()).or_default().push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+    }
+    let joined: Vec<(&str, String)> = lines
+        .into_iter()
+        .map(|(name, values)| (name, values.join(if name == "cookie" { "; " } else { "," })))
+        .collect();
+    let headers: Vec<(&str, &str)> = joined.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    let mut event = http_event(method.as_str(), &target, &headers, None);
+    if let Some(source) = source {
+        event["requestContext"]["http"]["sourceIp"] = json!(source.ip().to_string());
+    }
+    let kind = joined.iter().find(|(name, _)| *name == "content-type").map_or("", |(_, value)| value.as_str());
+    match std::str::from_utf8(body) {
+        Ok("") => {}
+        Ok(text) if kind.starts_with("text/") || kind.starts_with("application/json") => event["body"] = json!(text),
+        // Forms come encoded, as every type but text and JSON does.
+        _ => {
+            event["body"] = json!(STANDARD.encode(body));
+            event["isBase64Encoded"] = json!(true);
+        }
+    }
+    event
 }
 
 fn response_of(answer: &Value) -> Response {
@@ -365,11 +443,8 @@ fn answer_sqs(sqs: &mut Sqs, headers: &HeaderMap, body: &[u8]) -> Response {
         None => Vec::new(),
     };
     let batch: Value = serde_json::from_slice(body).unwrap();
-    let of_notices = match batch["QueueUrl"].as_str().unwrap().rsplit('/').next().unwrap() {
-        "health-poll" => false,
-        "health-notices" => true,
-        other => panic!("a queue {other}"),
-    };
+    let queue = batch["QueueUrl"].as_str().unwrap().rsplit('/').next().unwrap();
+    assert!(["health-poll", "health-notices"].contains(&queue), "a queue {queue}");
     let entries = batch["Entries"].as_array().unwrap();
     assert!((1..=10).contains(&entries.len()), "SQS takes one to ten messages a call");
     let (mut taken, mut failed) = (Vec::new(), Vec::new());
@@ -378,8 +453,7 @@ fn answer_sqs(sqs: &mut Sqs, headers: &HeaderMap, body: &[u8]) -> Response {
         if failing.iter().any(|failing| failing == id) {
             failed.push(json!({"Id": id, "SenderFault": false, "Code": "InternalError", "Message": "again"}));
         } else {
-            let queue = if of_notices { &mut sqs.notices } else { &mut sqs.messages };
-            queue.push(entry["MessageBody"].as_str().unwrap().to_owned());
+            sqs.put(queue, entry["MessageBody"].as_str().unwrap());
             taken.push(json!({"Id": id, "MessageId": "5fea7756", "MD5OfMessageBody": ""}));
         }
     }

@@ -5,6 +5,11 @@ use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Once;
 
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
 thread_local! {
     static HEARD: RefCell<Option<Rc<RefCell<Vec<u8>>>>> = const { RefCell::new(None) };
 }
@@ -24,8 +29,9 @@ impl Log {
 pub fn listen() -> Log {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        let only_ours = tracing_subscriber::EnvFilter::new("health_monitor=trace");
-        tracing_subscriber::fmt().with_env_filter(only_ours).with_writer(|| Ear).with_ansi(false).init();
+        let only_ours = Targets::new().with_target("health_monitor", LevelFilter::TRACE);
+        let lines = tracing_subscriber::fmt::layer().with_writer(|| Ear).with_ansi(false);
+        tracing_subscriber::registry().with(lines.with_filter(only_ours)).init();
     });
     let heard = Rc::new(RefCell::new(Vec::new()));
     HEARD.set(Some(heard.clone()));

@@ -3,10 +3,14 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod builders;
+pub mod contoso;
+pub mod door;
 pub mod functions_host;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod log;
+#[cfg(feature = "lambda")]
+pub mod moto;
 pub mod smtp;
 pub mod stories;
 
@@ -144,6 +148,7 @@ impl TestApp {
             ("STATE_STORE_URL", "memory:".to_owned()),
             ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
             ("ONBOARDING", "open".to_owned()),
+            ("PARTNER_API_KEYS", contoso::KEYS.to_owned()),
         ]);
         let lookup = |name: &str| {
             let own = overrides.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
@@ -159,8 +164,7 @@ impl TestApp {
             backend: backend.clone(),
         };
         let app = App::new(settings, outside);
-        // As behind a Functions host: it has checked routes and keys, everything else is ours.
-        let server = tokio::spawn(hosts::functions::serve(app.clone(), listener));
+        let server = tokio::spawn(serve(app.clone(), listener));
         Self { app, sandbox, clock, backend, base, server }
     }
 
@@ -185,6 +189,33 @@ impl TestApp {
     /// A new browser.
     pub fn visitor(&self) -> Visitor {
         Visitor::new().expect("a client")
+    }
+}
+
+/// Serves the app as behind a Functions host, which has checked routes and keys; with TEST_DOOR=lambda as behind a function URL,
+/// so that whatever asks the app over HTTP goes through that door.
+#[expect(clippy::disallowed_methods, reason = "which door the tests go through comes from .ci/run")]
+async fn serve(app: Arc<App>, listener: TcpListener) {
+    match std::env::var("TEST_DOOR").as_deref() {
+        #[cfg(feature = "lambda")]
+        Ok("lambda") => {
+            let lambda = hosts::lambda::Lambda::new(app, Vec::new());
+            let invoke = move |mut event: serde_json::Value| {
+                let lambda = lambda.clone();
+                // The portals of the tests hold the key of each host.
+                if event["headers"]["x-functions-key"].is_null() {
+                    event["headers"]["x-functions-key"] = contoso::KEY.into();
+                }
+                async move {
+                    let event = lambda_runtime::LambdaEvent::new(event, lambda_runtime::Context::default());
+                    // A task of its own: a route of warp cannot run inside another one.
+                    tokio::spawn(async move { lambda.dispatch(event).await.ok() }).await.ok().flatten()
+                }
+            };
+            lambda::serve_function_url(listener, invoke).await;
+        }
+        Ok(other) => panic!("TEST_DOOR is {other:?}, which is no door"),
+        Err(_) => hosts::functions::serve(app, listener).await,
     }
 }
 

@@ -8,19 +8,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use secrecy::ExposeSecret as _;
 
-use crate::settings::Aws;
-
-/// What a signature is good for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scope<'a> {
-    pub region: &'a str,
-    pub service: &'a str,
-}
+use crate::settings::AwsAccount;
 
 /// The `Authorization` header. Header names are lower case, and `x-amz-date` is one of them.
 pub(super) fn authorization(
-    aws: &Aws,
-    scope: Scope<'_>,
+    account: &AwsAccount,
+    service: &str,
     method: &str,
     path: &str,
     headers: &BTreeMap<&str, String>,
@@ -34,11 +27,11 @@ pub(super) fn authorization(
         let _ = writeln!(canonical, "{name}:{}", value.trim());
     }
     let _ = write!(canonical, "\n{signed}\n{}", hex(digest(&SHA256, body).as_ref()));
-    let credential = format!("{day}/{}/{}/aws4_request", scope.region, scope.service);
+    let credential = format!("{day}/{}/{service}/aws4_request", account.region);
     let to_sign =
         format!("AWS4-HMAC-SHA256\n{at}\n{credential}\n{}", hex(digest(&SHA256, canonical.as_bytes()).as_ref()));
-    let secret = format!("AWS4{}", aws.secret_access_key.expose_secret());
-    let key = [day, scope.region, scope.service, "aws4_request"]
+    let secret = format!("AWS4{}", account.secret_access_key.expose_secret());
+    let key = [day, &account.region, service, "aws4_request"]
         .iter()
         .fold(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), |key, part| {
             hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, part.as_bytes()).as_ref())
@@ -46,7 +39,7 @@ pub(super) fn authorization(
     let signature = hex(hmac::sign(&key, to_sign.as_bytes()).as_ref());
     format!(
         "AWS4-HMAC-SHA256 Credential={}/{credential}, SignedHeaders={signed}, Signature={signature}",
-        aws.access_key_id
+        account.access_key_id
     )
 }
 
@@ -64,19 +57,16 @@ mod tests {
     /// AWS's published test suite for this signature: `get-vanilla` and `post-vanilla`.
     #[test]
     fn it_gives_the_signatures_of_the_published_suite() {
-        let aws = Aws {
+        let account = AwsAccount {
             region: "us-east-1".to_owned(),
             access_key_id: "AKIDEXAMPLE".to_owned(),
             secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned().into(),
             session_token: None,
-            health_poll_queue: "https://example.amazonaws.com/1/q".parse().unwrap(),
-            health_notices_queue: "https://sqs.us-east-1.amazonaws.com/1/n".parse().unwrap(),
         };
         let headers = BTreeMap::from([
             ("host", "example.amazonaws.com".to_owned()),
             ("x-amz-date", "20150830T123600Z".to_owned()),
         ]);
-        let scope = Scope { region: "us-east-1", service: "service" };
         let expected = |signature: &str| {
             format!(
                 "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
@@ -84,11 +74,11 @@ mod tests {
             )
         };
         assert_eq!(
-            authorization(&aws, scope, "GET", "/", &headers, b""),
+            authorization(&account, "service", "GET", "/", &headers, b""),
             expected("5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31")
         );
         assert_eq!(
-            authorization(&aws, scope, "POST", "/", &headers, b""),
+            authorization(&account, "service", "POST", "/", &headers, b""),
             expected("5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b")
         );
     }
