@@ -100,3 +100,14 @@ fn every_block_says_what_it_is() {
         }
     }
 }
+
+#[test]
+fn nothing_is_left_to_be_filled_in() {
+    for page in pages() {
+        for (number, line) in (1..).zip(page.text.lines()) {
+            for word in ["@@", "TODO", "TBD", "FIXME", "XXX"] {
+                assert!(!line.contains(word), "{}:{number}: {word}", page.path);
+            }
+        }
+    }
+}
