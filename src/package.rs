@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use archive::{check_zip, zip};
 pub use bom::{FILE as BOM, Sources, bom, document};
-pub use build::{Door, TARGET, build, places};
+pub use build::{Door, Limits, TARGET, build, places};
 pub use check::{Finding, Wanted, check, check_handler};
 pub use elf::{Elf, Machine};
 

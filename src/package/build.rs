@@ -35,6 +35,15 @@ impl Door {
         }
     }
 
+    /// The most bytes that its handler and its zip may have: some tenths above what they have (docs/package.md), so that a
+    /// dependency that weighs much is noticed.
+    pub fn limits(self) -> Limits {
+        match self {
+            Self::Functions => Limits { handler: 15_000_000, zip: 6_000_000 },
+            Self::Lambda => Limits { handler: 17_000_000, zip: 7_000_000 },
+        }
+    }
+
     /// Its cargo features, which no other has.
     pub(super) fn features(self) -> &'static [&'static str] {
         match self {
@@ -42,6 +51,15 @@ impl Door {
             Self::Lambda => &["--no-default-features", "--features", "lambda"],
         }
     }
+}
+
+/// The most bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Of the program.
+    pub handler: usize,
+    /// Of the zip.
+    pub zip: u64,
 }
 
 /// Builds a handler and gives its path.
@@ -89,7 +107,6 @@ fn names(directory: &Path) -> Result<PathBuf, Error> {
 }
 
 /// The directories of this machine that a build sees: the sources, and cargo's home with those of dependencies.
-#[expect(clippy::disallowed_methods, reason = "cargo's own variables, which are no settings of this program")]
 pub fn places(root: &Path) -> Vec<PathBuf> {
     let home = || env::home_dir().map(|home| home.join(".cargo"));
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);

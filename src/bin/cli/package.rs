@@ -63,8 +63,9 @@ pub fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode> {
         let machine = if options.target.starts_with("aarch64") { Machine::Aarch64 } else { Machine::X86_64 };
         let places = package::places(root);
         let places: Vec<_> = places.iter().map(PathBuf::as_path).collect();
-        checks.push(package::check_handler(&out, Wanted { name, machine, places: &places }));
-        checks.push(package::check_zip(&zip, &out));
+        let limits = door.limits();
+        checks.push(package::check_handler(&out, Wanted { name, machine, most: limits.handler, places: &places }));
+        checks.push(package::check_zip(&zip, &out, limits.zip));
     }
     let findings: Vec<Finding> = checks.into_iter().filter_map(Result::err).flatten().collect();
     if !findings.is_empty() {
