@@ -189,3 +189,39 @@ fn both_redirect_uris_are_named_where_somebody_registers_them() {
         }
     }
 }
+
+#[test]
+fn the_container_is_built_from_all_that_the_program_includes_and_with_its_compiler() {
+    let sent: BTreeSet<String> =
+        file(".dockerignore").lines().filter_map(|line| line.strip_prefix('!')).map(str::to_owned).collect();
+    for needed in ["Cargo.toml", "Cargo.lock", "src"] {
+        assert!(sent.contains(needed), "{needed} is kept from the build");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src")];
+    let mut included = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = entry.file_name().unwrap().to_str().unwrap().to_owned();
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+                let text = fs::read_to_string(&entry).unwrap();
+                for start in ["include_str!(\"", "include_bytes!(\""] {
+                    let paths = text.split(start).skip(1).map(|rest| rest.split('"').next().unwrap());
+                    included.extend(paths.map(|path| folder.join(path).canonicalize().unwrap()));
+                }
+            }
+        }
+    }
+    let first = |path: &std::path::PathBuf| {
+        let inside = path.strip_prefix(root.canonicalize().unwrap()).unwrap();
+        inside.iter().next().unwrap().to_str().unwrap().to_owned()
+    };
+    let wanted: BTreeSet<String> = included.iter().map(first).collect();
+    assert!(wanted.contains("functions") && wanted.is_subset(&sent), "{wanted:?} of {sent:?}");
+    let toolchain = file("rust-toolchain.toml");
+    let (_, channel) = toolchain.split_once("channel = \"").unwrap();
+    let image = format!("FROM rust:{}-slim-", channel.split('"').next().unwrap());
+    assert!(file("infra/container/Dockerfile").contains(&image), "{image}");
+}
