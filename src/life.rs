@@ -131,7 +131,7 @@ async fn sweep_texts(app: &App) -> Result<(), store::Error> {
 /// The texts that snapshots refer to, by hash.
 async fn referred(app: &App) -> Result<BTreeSet<String>, store::Error> {
     let snapshots = app.snapshots.all(&app.store).await?;
-    Ok(snapshots.values().flat_map(|snapshot| snapshot.texts()).map(|hash| hash.as_str().to_owned()).collect())
+    Ok(snapshots.values().flat_map(|snapshot| snapshot.texts()).map(TextHash::to_string).collect())
 }
 
 /// Removes what is left of tenants that have no record: a poll that was killed while its customer was being erased may have
@@ -241,7 +241,7 @@ fn without(snapshot: &Snapshot, gone: &BTreeSet<SubscriptionId>) -> Snapshot {
     after.unfiled.retain(|_, transition| forget(transition, gone));
     after.events.retain(|_, record| {
         record.observations.retain(|id, _| !gone.contains(id));
-        let used: BTreeSet<_> = record.observations.values().map(|seen| seen.content.clone()).collect();
+        let used: BTreeSet<_> = record.observations.values().map(|seen| seen.content).collect();
         record.contents.retain(|hash, _| used.contains(hash));
         !record.observations.is_empty()
     });

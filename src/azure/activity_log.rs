@@ -124,8 +124,8 @@ fn event(mut rows: Vec<(Timestamp, ActivityRow)>, texts: &mut BTreeMap<TextHash,
     for (at, row) in &rows {
         if let Some(text) = row.properties.communication.as_deref().and_then(clean) {
             let hash = TextHash::of(&text);
-            texts.insert(hash.clone(), text);
-            updates.insert(EventUpdate { at: Some(*at), text: hash.clone() });
+            texts.insert(hash, text);
+            updates.insert(EventUpdate { at: Some(*at), text: hash });
             description = Some(hash);
         }
     }
@@ -159,7 +159,7 @@ fn event(mut rows: Vec<(Timestamp, ActivityRow)>, texts: &mut BTreeMap<TextHash,
         text_withheld: false,
         stage: Some(stage).filter(|stage| !stage.is_empty()).map(|stage| line(&stage)),
     };
-    Some(ObservedEvent { content, last_update: Some(newest - EARLY), index_only: true })
+    Some(ObservedEvent { content: content.into(), last_update: Some(newest - EARLY), index_only: true })
 }
 
 fn impact(list: &Value, service: Option<String>, region: Option<String>) -> Vec<ServiceImpact> {

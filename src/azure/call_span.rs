@@ -7,23 +7,22 @@ use tracing::Span;
 use tracing::field::Empty;
 use url::Url;
 
-use super::request::header;
+use super::request::{Called, header};
 
 /// The span of one try of a call to Resource Manager.
-pub(super) fn of_manager(method: &Method, url: &str, attempt: u32) -> Span {
-    let parsed = Url::parse(url).ok();
-    let path = parsed.as_ref().map(Url::path).unwrap_or_default();
-    let source = super::pace::source_of(url);
+pub(super) fn of_manager(method: &Method, called: &Called, attempt: u32) -> Span {
+    let Called { url, source, .. } = called;
+    let path = url.path();
     tracing::info_span!(
         "azure",
         otel.kind = "client",
         otel.name = %format!("{method} {source}"),
         otel.status_code = Empty,
-        azure.source = source,
+        azure.source = *source,
         http.request.method = %method,
         http.request.resend_count = (attempt > 1).then(|| attempt - 1),
-        server.address = parsed.as_ref().and_then(Url::host_str),
-        server.port = parsed.as_ref().and_then(Url::port_or_known_default),
+        server.address = url.host_str(),
+        server.port = url.port_or_known_default(),
         url.path = path,
         subscription.id = after(path, "subscriptions"),
         event.tracking_id = after(path, "events"),

@@ -25,7 +25,7 @@ const MAX_TEXT_BYTES: usize = 256 * 1024;
 const MAX_LINE_CHARS: usize = 1000;
 
 /// One event row, read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct EventRow {
     pub subscription: Option<SubscriptionId>,
     pub tracking_id: TrackingId,
@@ -38,7 +38,7 @@ pub(crate) fn event(row: Value, index_only: bool, texts: &mut BTreeMap<TextHash,
     event_of(fast::event(row.to_string().as_bytes())?, index_only, |text| {
         let text = clean(&text)?;
         let hash = TextHash::of(&text);
-        texts.insert(hash.clone(), text);
+        texts.insert(hash, text);
         Some(hash)
     })
 }
@@ -112,7 +112,7 @@ pub(crate) fn event_of(
     };
     // One publication has one stamp, which REST and Resource Graph give with different fractions of a second.
     let last_update = properties.last_update_time.and_then(|at| at.with_nanosecond(0));
-    let event = ObservedEvent { content, last_update, index_only };
+    let event = ObservedEvent { content: content.into(), last_update, index_only };
     Some(EventRow { subscription, tracking_id, event })
 }
 
@@ -139,6 +139,9 @@ pub(crate) fn availability_of(row: Row<AvailabilityProperties>) -> Option<(Resou
     let properties = row.properties;
     let id = ResourceId::parse(&properties.target_resource_id.or(row.id)?).ok()?;
     let state = AvailabilityState::from(properties.availability_state?);
+    if state == AvailabilityState::Available {
+        return Some((id, ResourceState::available(properties.occured_time)));
+    }
     let resource_type = properties.target_resource_type.map(|kind| kind.to_ascii_lowercase()).or_else(|| type_of(&id));
     let state = ResourceState {
         state,

@@ -33,6 +33,7 @@ mod resource_graph;
 mod resource_health;
 mod resource_path;
 mod roles;
+mod seen;
 mod service;
 mod subscriptions;
 mod texts;
@@ -100,6 +101,7 @@ pub struct Client {
     /// Requests to Resource Manager that may be in flight at once, over all customers.
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) cleaned: Arc<texts::Cleaned>,
+    pub(crate) seen: Arc<seen::Seen>,
     pub(crate) pacer: Arc<pace::Pacer>,
     /// What one poll spends. None: nobody counts.
     pub(crate) meter: Option<Arc<pace::Meter>>,
@@ -147,6 +149,7 @@ impl Client {
             keys: Arc::default(),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
             cleaned: Arc::default(),
+            seen: Arc::default(),
             pacer: Arc::default(),
             meter: None,
             mailboxes: Arc::default(),

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use reqwest::header::HeaderMap;
 
 use super::backoff::{LONGEST_WAIT, MAX_TRIES};
-use super::request::{header, retry_after};
+use super::request::{Called, header, retry_after};
 use super::{Client, Error};
 use crate::model::{Pace, Quota, Spent, TenantId, Timestamp};
 
@@ -225,8 +225,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Throttled`] when that takes longer than this poll has patience.
-    pub(super) async fn turn(&self, url: &str) -> Result<Turn, Error> {
-        let (lane, source) = (lane_of(url), source_of(url));
+    pub(super) async fn turn(&self, called: &Called) -> Result<Turn, Error> {
+        let Called { lane, source, .. } = *called;
         let Some(meter) = &self.meter else { return Ok(Turn { lane, source, window: 0 }) };
         loop {
             let now = self.clock.now();
@@ -296,7 +296,7 @@ fn path_of(url: &str) -> String {
 }
 
 /// What Azure counts a call by. Pure.
-fn lane_of(url: &str) -> Quota {
+pub(super) fn lane_of(url: &str) -> Quota {
     let path = path_of(url);
     let mut segments = path.trim_start_matches('/').split('/');
     match (segments.next(), segments.next()) {

@@ -1,6 +1,7 @@
 //! A reading: what Azure said about one customer in one sweep, and what could not be read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::{
     EventContent, GapReason, ImpactedResources, ObjectId, Quota, ResourceId, ResourceState, Spent, SubscriptionId,
@@ -156,8 +157,8 @@ impl Trouble {
 /// One event as one subscription sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedEvent {
-    /// What it says.
-    pub content: EventContent,
+    /// What it says. Hundreds of subscriptions see the same: it is held once.
+    pub content: Arc<EventContent>,
     /// Azure's version stamp.
     pub last_update: Option<Timestamp>,
     /// True when it comes from Resource Graph alone, which may lack texts.

@@ -6,12 +6,14 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
+use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 use url::Url;
 use uuid::Uuid;
 
 use super::wire::split::Splitter;
-use super::{AccessToken, Client, Error, Refusal, backoff, call_span};
+use super::{AccessToken, Client, Error, Refusal, backoff, call_span, pace};
+use crate::model::Quota;
 use crate::telemetry::trace;
 
 /// The largest answer we read; Resource Graph promises to stay below 16 MiB.
@@ -27,6 +29,22 @@ pub(crate) struct Answer {
     pub status: u16,
     /// The body; `Null` when there was none.
     pub body: Value,
+}
+
+/// Where a call goes, and what it counts as: read once for all its tries.
+#[derive(Debug)]
+pub(super) struct Called {
+    pub url: Url,
+    pub lane: Quota,
+    pub source: &'static str,
+}
+
+impl Called {
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let (lane, source) = (pace::lane_of(url), pace::source_of(url));
+        let url = Url::parse(url).map_err(|_| Error::Unreadable { what: "an address to ask".to_owned() })?;
+        Ok(Self { url, lane, source })
+    }
 }
 
 /// What a listing gave, page by page.
@@ -110,6 +128,7 @@ impl Client {
         body: Option<&Value>,
         mut rows: Option<&mut (dyn RowSink + '_)>,
     ) -> Result<Answer, Error> {
+        let called = Called::new(url)?;
         let mut attempt = 1;
         loop {
             #[expect(clippy::manual_map, reason = "a match shortens the trait object's life, a closure does not")]
@@ -117,8 +136,8 @@ impl Client {
                 Some(rows) => Some(&mut **rows),
                 None => None,
             };
-            let span = call_span::of_manager(&method, url, attempt);
-            let failure = match self.arm_once(&method, url, token, body, sink).instrument(span).await {
+            let span = call_span::of_manager(&method, &called, attempt);
+            let failure = match self.arm_once(&method, &called, token, body, sink).instrument(span).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -138,19 +157,19 @@ impl Client {
     async fn arm_once(
         &self,
         method: &Method,
-        url: &str,
+        called: &Called,
         token: &AccessToken,
         body: Option<&Value>,
         rows: Option<&mut (dyn RowSink + '_)>,
     ) -> Result<Answer, Error> {
-        let turn = self.turn(url).await?;
-        // Held until the answer is read, and not while waiting between tries.
-        let _in_flight = self.in_flight.acquire().await.expect("nobody closes it");
+        let turn = self.turn(called).await?;
+        // Held until the answer is here, and not while waiting between tries.
+        let in_flight = self.in_flight.acquire().await.expect("nobody closes it");
         let client_request_id = self.request_id().to_string();
         call_span::sent(&client_request_id);
         let mut request = self
             .http
-            .request(method.clone(), url)
+            .request(method.clone(), called.url.clone())
             .bearer_auth(token.secret.expose_secret())
             .header("x-ms-client-request-id", client_request_id)
             .headers(trace::headers());
@@ -160,15 +179,16 @@ impl Client {
         if let Some(timeout) = turn.timeout() {
             request = request.timeout(timeout);
         }
-        let response = request.send().await.map_err(|error| {
+        let mut response = request.send().await.map_err(|error| {
             self.heard(&turn, 0, &HeaderMap::new());
             call_span::lost(&error);
             transport(error)
         })?;
-        let (status, headers) = (response.status(), response.headers().clone());
+        let expected = response.content_length();
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         self.heard(&turn, status.as_u16(), &headers);
         let bytes = match rows {
-            Some(rows) if status.is_success() => read_rows(response, rows).await?,
+            Some(rows) if status.is_success() => read_rows(response, expected, in_flight, rows).await?,
             _ => read_capped(response).await?,
         };
         call_span::answered(status, &headers);
@@ -244,16 +264,39 @@ pub(super) trait RowSink: Send {
     fn row(&mut self, bytes: &[u8]);
 }
 
-/// Reads a body up to the cap, row by row. Gives what is no row.
-async fn read_rows(mut response: reqwest::Response, rows: &mut (dyn RowSink + '_)) -> Result<Vec<u8>, Error> {
+/// Reads a body up to the cap, row by row. Gives what is no row. The call's place is free as soon as all of the answer is here:
+/// whoever waits for it sends before the last of it is read.
+async fn read_rows(
+    mut response: reqwest::Response,
+    expected: Option<u64>,
+    in_flight: SemaphorePermit<'_>,
+    rows: &mut (dyn RowSink + '_),
+) -> Result<Vec<u8>, Error> {
     let (mut splitter, mut length) = (Splitter::default(), 0);
+    let mut in_flight = Some(in_flight);
     rows.begin();
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        length += chunk.len();
+    let mut next = response.chunk().await.map_err(transport)?;
+    while let Some(piece) = next.take() {
+        length += piece.len();
         if length > MAX_BODY_BYTES {
             return Err(Error::Unreadable { what: "an answer of at most 32 MiB".to_owned() });
         }
-        splitter.take(&chunk, |row| rows.row(row));
+        // Where the length is not known, only the end itself tells that this was the last piece.
+        let is_last = match expected {
+            Some(expected) => length as u64 >= expected,
+            None => {
+                next = response.chunk().await.map_err(transport)?;
+                next.is_none()
+            }
+        };
+        if is_last && in_flight.take().is_some() {
+            tokio::task::yield_now().await;
+        }
+        splitter.take(&piece, |row| rows.row(row));
+        drop(piece);
+        if expected.is_some() {
+            next = response.chunk().await.map_err(transport)?;
+        }
     }
     Ok(splitter.end())
 }

@@ -16,6 +16,7 @@ use super::reading::{
     ActivityReading, Ask, AskEvents, AskSubscription, EventsReading, ObservedEvent, Reading, ResourcesReading,
     SubscriptionReading, Trouble,
 };
+use super::seen::Seen;
 use super::texts::Texts;
 use super::wire::fast;
 use super::{AccessToken, Client, Error, convert, resource_graph};
@@ -126,7 +127,7 @@ impl Client {
     ) -> BTreeMap<SubscriptionId, SubscriptionReading> {
         let wanted: BTreeSet<_> =
             ask.subscriptions.iter().filter(|(_, wanted)| wanted.events.is_some()).map(|(id, _)| *id).collect();
-        let sweep = if wanted.is_empty() { None } else { Some(self.sweep(token, &wanted, gathered).await) };
+        let mut sweep = if wanted.is_empty() { None } else { Some(self.sweep(token, &wanted, gathered).await) };
         gathered.token_refused = matches!(&sweep, Some(Err(error)) if error.token_is_refused());
         let mut order: Vec<_> = ask.subscriptions.iter().collect();
         // Whoever was not read for the longest time comes first, should the budget not reach for all.
@@ -135,10 +136,8 @@ impl Client {
         let texts = &gathered.texts;
         let calls = order.into_iter().map(|(id, asked)| {
             let id = *id;
-            let index = match &sweep {
-                Some(Ok(sweep)) if sweep.visible.contains(&id) => {
-                    Some(sweep.events.get(&id).cloned().unwrap_or_default())
-                }
+            let index = match &mut sweep {
+                Some(Ok(sweep)) if sweep.visible.contains(&id) => Some(sweep.events.remove(&id).unwrap_or_default()),
                 _ => None,
             };
             // What the plan did not foresee is paid from what is spare.
@@ -204,7 +203,7 @@ impl Client {
             let mut events = asked.events.as_ref().map(|_| combine(index, listed, listed_wide == Some(true), gathered));
             if let (Some(events), Some(Ok(rows))) = (&mut events, followed) {
                 for row in rows {
-                    match read_event(row.to_string().as_bytes(), false, &gathered.texts) {
+                    match read_event(row.to_string().as_bytes(), false, &gathered.texts, &self.seen) {
                         Some(row) => insert(&mut events.rows, row.tracking_id, row.event),
                         None => gathered.unreadable_rows += 1,
                     }
@@ -215,8 +214,8 @@ impl Client {
                 details_refused = self.read_withheld(token, id, asked, events, gathered).await;
             }
             let resources = resources.map(|answer| availability(answer, gathered));
-            let machines = match &sweep {
-                Some(Ok(sweep)) => sweep.machines.get(&id).cloned().unwrap_or_default(),
+            let machines = match &mut sweep {
+                Some(Ok(sweep)) if sweep.visible.contains(&id) => sweep.machines.remove(&id).unwrap_or_default(),
                 _ => Vec::new(),
             };
             let activity = activity.map(|(activity, texts)| {
@@ -256,7 +255,10 @@ impl Client {
             return Ok(sweep);
         }
         let texts = &gathered.texts;
-        let read = |row: &[u8]| read_event(row, true, texts).filter(|row| row.subscription.is_some());
+        let read = |row: &[u8]| {
+            let read = self.seen.row(row, texts, || read_event(row, true, texts, &self.seen))?;
+            read.subscription.is_some().then_some(read)
+        };
         let events = self.graph_rows(token, resource_graph::EVENTS, &sweep.visible, &read).await;
         let (events, unreadable) = events.inspect_err(log_sweep)?;
         gathered.unreadable_rows += unreadable;
@@ -295,7 +297,7 @@ impl Client {
         let path = format!(
             "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}"
         );
-        self.arm_rows(&path, token, &|row: &[u8]| read_event(row, false, texts)).await
+        self.arm_rows(&path, token, &|row: &[u8]| read_event(row, false, texts, &self.seen)).await
     }
 
     /// Everything published about the tenant itself since then.
@@ -308,7 +310,7 @@ impl Client {
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
         let path =
             format!("/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}");
-        self.arm_rows(&path, token, &|row: &[u8]| read_event(row, false, texts)).await
+        self.arm_rows(&path, token, &|row: &[u8]| read_event(row, false, texts, &self.seen)).await
     }
 
     /// Asks for the texts that Azure withholds from readers, once per version of an event (1.7). True when it refused them.
@@ -334,7 +336,7 @@ impl Client {
                 "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events/{id}/fetchEventDetails?api-version={API_VERSION}"
             );
             let row = match self.arm(reqwest::Method::POST, &path, token, None).await {
-                Ok(answer) => read_event(answer.body.to_string().as_bytes(), false, &gathered.texts),
+                Ok(answer) => read_event(answer.body.to_string().as_bytes(), false, &gathered.texts, &self.seen),
                 Err(error) => {
                     tracing::info!(subscription.id = %subscription, event.tracking_id = %id, %error, "a text stays withheld");
                     if error.refusal().is_some_and(|refusal| refusal.status == 403) {
@@ -383,8 +385,10 @@ enum Rest {
 }
 
 /// Reads an event row from its bytes.
-fn read_event(row: &[u8], index_only: bool, texts: &Texts<'_>) -> Option<EventRow> {
-    convert::event_of(fast::event(row)?, index_only, |text| texts.keep(&text))
+fn read_event(row: &[u8], index_only: bool, texts: &Texts<'_>, seen: &Seen) -> Option<EventRow> {
+    let mut row = convert::event_of(fast::event(row)?, index_only, |text| texts.keep(&text))?;
+    seen.share(&mut row);
+    Some(row)
 }
 
 fn log_sweep(error: &Error) {
@@ -442,8 +446,13 @@ fn availability(answer: Listed<(ResourceId, ResourceState)>, gathered: &mut Gath
         Ok(listing) => {
             // A row without a state is an impacting event, not a status: nothing is lost by passing it over.
             gathered.unreadable_rows += listing.unreadable;
-            let rows: BTreeMap<_, _> = listing.rows.into_iter().collect();
-            ResourcesReading { rows: rows.into_iter().collect(), trouble: listing.broken_off.as_ref().map(partial) }
+            let mut rows = listing.rows;
+            // Of two rows of one resource the later counts.
+            rows.reverse();
+            rows.sort_by(|a, b| a.0.cmp(&b.0));
+            rows.dedup_by(|a, b| a.0 == b.0);
+            rows.shrink_to_fit();
+            ResourcesReading { rows, trouble: listing.broken_off.as_ref().map(partial) }
         }
         Err(trouble) => ResourcesReading { rows: Vec::new(), trouble: Some(trouble) },
     }

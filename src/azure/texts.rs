@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::convert::clean;
-use crate::model::TextHash;
+use crate::model::{EventContent, TextHash};
 
 /// Texts whose cleaned form is remembered; all of Azure publishes far fewer in the 90 days that we read.
 const REMEMBERED: usize = 16_384;
@@ -18,7 +18,7 @@ pub(crate) struct Cleaned {
 
 impl Cleaned {
     fn get(&self, raw: &TextHash) -> Option<Option<TextHash>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(raw).cloned()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(raw).copied()
     }
 
     fn put(&self, raw: TextHash, cleaned: Option<TextHash>) {
@@ -45,6 +45,12 @@ impl<'a> Texts<'a> {
         Self { cleaned, known, new: Mutex::default() }
     }
 
+    /// True when every text of a content is stored, or will be with this reading.
+    pub fn has(&self, content: &EventContent) -> bool {
+        let new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+        content.texts().all(|hash| self.known.contains(hash) || new.contains_key(hash))
+    }
+
     /// Takes a foreign text in. Gives the name of what is left of it; None when nothing is.
     pub fn keep(&self, text: &str) -> Option<TextHash> {
         let raw = TextHash::of(text);
@@ -58,11 +64,11 @@ impl<'a> Texts<'a> {
         }
         let left = clean(text);
         let hash = left.as_deref().map(TextHash::of);
-        self.cleaned.put(raw, hash.clone());
+        self.cleaned.put(raw, hash);
         if let (Some(hash), Some(text)) = (&hash, left)
             && !self.known.contains(hash)
         {
-            self.new.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.clone(), text);
+            self.new.lock().unwrap_or_else(PoisonError::into_inner).insert(*hash, text);
         }
         hash
     }
@@ -88,20 +94,20 @@ mod tests {
         let html = "<p onclick=x>Down.</p>";
         let first = Texts::new(&cleaned, &nothing);
         let name = first.keep(html).expect("something is left");
-        assert_eq!(first.keep(html), Some(name.clone()));
+        assert_eq!(first.keep(html), Some(name));
         assert_eq!(first.keep("<script>x</script>"), None);
         assert_eq!(first.keep("<script>x</script>"), None);
-        assert_eq!(first.into_new(), BTreeMap::from([(name.clone(), "<p>Down.</p>".to_owned())]));
+        assert_eq!(first.into_new(), BTreeMap::from([(name, "<p>Down.</p>".to_owned())]));
 
         // Another customer, of whom it is not stored: remembering its name is not having it.
         let second = Texts::new(&cleaned, &nothing);
-        assert_eq!(second.keep(html), Some(name.clone()));
+        assert_eq!(second.keep(html), Some(name));
         assert_eq!(second.into_new().len(), 1);
 
-        let known = BTreeSet::from([name.clone()]);
+        let known = BTreeSet::from([name]);
         for cleaned in [&cleaned, &Cleaned::default()] {
             let third = Texts::new(cleaned, &known);
-            assert_eq!(third.keep(html), Some(name.clone()));
+            assert_eq!(third.keep(html), Some(name));
             assert!(third.into_new().is_empty());
         }
     }

@@ -43,7 +43,7 @@ impl Counters {
     /// With what a snapshot counted that is about to be erased. `version` is the snapshot's own. None: it was taken in before.
     pub fn taking_in(&self, snapshot: &Snapshot, version: &str) -> Option<Self> {
         let mark: String =
-            TextHash::of(&format!("{version}|{}", snapshot.polled_at)).as_str().chars().take(16).collect();
+            TextHash::of(&format!("{version}|{}", snapshot.polled_at)).to_string().chars().take(16).collect();
         if self.taken_in.contains(&mark) {
             return None;
         }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventStanding, ImpactedResources, SubscriptionId, Timestamp, TrackingId};
+use super::{EventStanding, ImpactedResources, SubscriptionId, TextHash, Timestamp, TrackingId};
 
 /// An open enumeration: known words as variants, unknown words kept as they came.
 macro_rules! open_enum {
@@ -105,30 +105,6 @@ pub enum Severity {
     Medium,
     /// Look at it now.
     High,
-}
-
-/// The SHA-256 of a text, in lower-case hex: its name in `texts/{sha256}.html`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TextHash(String);
-
-impl TextHash {
-    /// The hash of a text.
-    pub fn of(text: &str) -> Self {
-        Self(sha256_hex(text.as_bytes()))
-    }
-
-    /// The hash in hex.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// SHA-256 in lower-case hex.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or_default();
-    digest.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// What an event says, without who sees it and when: equal for every subscription that sees the same publication.

@@ -201,8 +201,8 @@ impl PartialOrd for TrackingId {
 
 impl Ord for TrackingId {
     fn cmp(&self, other: &Self) -> Ordering {
-        let upper = |id: &Self| id.0.bytes().map(|b| b.to_ascii_uppercase()).collect::<Vec<_>>();
-        upper(self).cmp(&upper(other))
+        let upper = |byte: u8| byte.to_ascii_uppercase();
+        self.0.bytes().map(upper).cmp(other.0.bytes().map(upper))
     }
 }
 
@@ -215,7 +215,7 @@ impl Hash for TrackingId {
 /// The id of an Azure resource, in lower case, without the Resource Health suffix.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ResourceId(String);
+pub struct ResourceId(Box<str>);
 
 impl ResourceId {
     /// Cuts `/providers/Microsoft.ResourceHealth/...` off and lowers the rest: Azure's spelling varies between answers.
@@ -228,7 +228,7 @@ impl ResourceId {
             lower.truncate(cut);
         }
         if lower.starts_with("/subscriptions/") || lower.starts_with("/providers/") {
-            Ok(Self(lower))
+            Ok(Self(lower.into()))
         } else {
             Err(InvalidId::new("resource id", "a path that starts with /subscriptions/", text))
         }

@@ -7,6 +7,7 @@ mod delivery;
 mod emerging;
 mod event;
 mod facts;
+mod hash;
 mod headline;
 mod heartbeat;
 mod ids;
@@ -31,9 +32,10 @@ pub use emerging::{Banner, EmergingChange, EmergingIssue, EmergingIssues, Emergi
 pub(crate) use event::open_enum;
 pub use event::{
     EventContent, EventLevel, EventRecord, EventStatus, EventType, EventUpdate, MergedEvent, Observation, RegionImpact,
-    ServiceImpact, Severity, TextHash, sha256_hex, unite_impact,
+    ServiceImpact, Severity, unite_impact,
 };
 pub use facts::{EventFacts, EventView, ResourceFacts};
+pub use hash::{TextHash, sha256_hex};
 pub use heartbeat::{Heartbeat, Silence};
 pub use ids::{
     ClientId, InvalidId, ManagementGroupId, NoticeId, ObjectId, ResourceId, SubscriptionId, TenantId, TrackingId,

@@ -45,3 +45,18 @@ pub struct ResourceState {
     #[serde(default)]
     pub missed_listings: u32,
 }
+
+impl ResourceState {
+    /// A resource that works. Nearly all do, and of these nobody reads more than since when.
+    pub fn available(since: Option<Timestamp>) -> Self {
+        Self {
+            state: AvailabilityState::Available,
+            resource_type: None,
+            location: None,
+            since,
+            reason: None,
+            summary: None,
+            missed_listings: 0,
+        }
+    }
+}

@@ -19,9 +19,9 @@ pub(super) async fn parcel(app: &App, notices: &[Notice]) -> Result<Parcel, stor
         {
             notice.story.affected = affected(app, tracking_id, &notice.route).await?;
         }
-        if let Some(hash) = notice.story.event.as_ref().and_then(|event| event.text.clone())
+        if let Some(hash) = notice.story.event.as_ref().and_then(|event| event.text)
             && !texts.contains_key(&hash)
-            && let Some(text) = app.store.read_bytes(&Key::Text(hash.clone())).await?
+            && let Some(text) = app.store.read_bytes(&Key::Text(hash)).await?
         {
             texts.insert(hash, String::from_utf8_lossy(&text.body).into_owned());
         }

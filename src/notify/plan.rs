@@ -226,12 +226,12 @@ fn of_incident(matter: &Matter<'_>) -> Option<String> {
                 content.status.as_str(),
                 &content.title,
                 severity(event.severity),
-                super::story::newest_text(content).map(TextHash::as_str).unwrap_or_default(),
+                &super::story::newest_text(content).map(TextHash::to_string).unwrap_or_default(),
                 &time(&content.impact_start),
                 &time(&content.impact_mitigation),
                 &scope.unwrap_or_default(),
             ];
-            format!("updated|{}|{}", matter.episode, TextHash::of(&said.join("\n")).as_str())
+            format!("updated|{}|{}", matter.episode, TextHash::of(&said.join("\n")))
         }
         Kind::EventResolved { .. } | Kind::MaintenanceCompleted { .. } => format!("ended|{}", matter.episode),
         Kind::EventCancelled { .. } => format!("cancelled|{}", matter.episode),

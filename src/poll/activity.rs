@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
@@ -28,8 +29,8 @@ pub(super) fn fill(before: &Snapshot, reading: &mut Reading) {
                     // Only the log has stages, such as that maintenance was called off: of the same publication it counts.
                     Entry::Occupied(mut known) => {
                         let same = known.get().last_update.is_none_or(|at| event.last_update >= Some(at - SAME_WORD));
-                        if same {
-                            known.get_mut().content.stage.clone_from(&event.content.stage);
+                        if same && known.get().content.stage != event.content.stage {
+                            Arc::make_mut(&mut known.get_mut().content).stage.clone_from(&event.content.stage);
                         }
                     }
                 }

@@ -1,6 +1,7 @@
 //! Service Health events: what each subscription sees is kept by version, the merged view before and after is compared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
@@ -96,9 +97,9 @@ fn observe(
         let seen = match (version, known) {
             (Some(content), _) => {
                 // What another subscription said already has its name.
-                let same = record.contents.iter().find(|(_, known)| **known == content).map(|(hash, _)| hash.clone());
+                let same = record.contents.iter().find(|(_, known)| **known == *content).map(|(hash, _)| *hash);
                 let hash = same.unwrap_or_else(|| content.hash());
-                record.contents.entry(hash.clone()).or_insert(content);
+                record.contents.entry(hash).or_insert_with(|| Arc::unwrap_or_clone(content));
                 Observation {
                     content: hash,
                     last_update: known.and_then(|seen| seen.last_update).max(observed.last_update),
@@ -129,8 +130,8 @@ fn observe(
 }
 
 /// The content to keep, or None when what we know is as new ("Azure health data APIs", 6.3).
-fn accept(known: Option<(&Observation, &EventContent)>, observed: &ObservedEvent) -> Option<EventContent> {
-    let Some((seen, content)) = known else { return Some(observed.content.clone()) };
+fn accept(known: Option<(&Observation, &EventContent)>, observed: &ObservedEvent) -> Option<Arc<EventContent>> {
+    let Some((seen, content)) = known else { return Some(Arc::clone(&observed.content)) };
     // An older stamp is a stale replica of Azure, in whatever order the answers come.
     if observed.last_update < seen.last_update {
         return None;
@@ -142,27 +143,31 @@ fn accept(known: Option<(&Observation, &EventContent)>, observed: &ObservedEvent
     }
     // A stage of the publication that we know.
     if same_stamp && observed.content.stage.is_some() && observed.content.stage != content.stage {
-        return Some(EventContent { stage: observed.content.stage.clone(), ..content.clone() });
+        return Some(EventContent { stage: observed.content.stage.clone(), ..content.clone() }.into());
     }
-    let mut newer = observed.content.clone();
-    if newer.stage.is_none() && newer.status == content.status && newer.title == content.title {
+    let mut newer = Arc::clone(&observed.content);
+    if newer.stage.is_none()
+        && content.stage.is_some()
+        && newer.status == content.status
+        && newer.title == content.title
+    {
         // Only the activity log has stages: what it said of this publication stays.
-        newer.stage.clone_from(&content.stage);
+        Arc::make_mut(&mut newer).stage.clone_from(&content.stage);
     }
     if observed.index_only {
         // Resource Graph may lack texts: those we have stay until REST gives newer ones.
-        return (!same_stamp).then(|| keep_texts(content, newer));
+        return (!same_stamp).then(|| keep_texts(content, Arc::unwrap_or_clone(newer)).into());
     }
     if same_stamp && !content.is_active() && observed.content.is_active() && observed.last_update.is_some() {
         return None;
     }
-    let unchanged = !seen.index_only && *content == newer && same_stamp;
+    let unchanged = !seen.index_only && *content == *newer && same_stamp;
     (!unchanged).then_some(newer)
 }
 
 fn keep_texts(known: &EventContent, mut newer: EventContent) -> EventContent {
-    newer.summary = newer.summary.or_else(|| known.summary.clone());
-    newer.description = newer.description.or_else(|| known.description.clone());
+    newer.summary = newer.summary.or(known.summary);
+    newer.description = newer.description.or(known.description);
     let updates: BTreeSet<EventUpdate> = known.updates.iter().chain(&newer.updates).cloned().collect();
     newer.updates = updates.into_iter().rev().collect();
     newer.text_withheld = newer.text_withheld && newer.description.is_none() && newer.summary.is_none();
@@ -186,7 +191,7 @@ fn keep_texts(known: &EventContent, mut newer: EventContent) -> EventContent {
 pub(super) fn is_newer(known: &TenantEvent, observed: &ObservedEvent) -> bool {
     let same_stamp = observed.last_update == known.last_update && observed.last_update.is_some();
     let back = same_stamp && !known.content.is_active() && observed.content.is_active();
-    observed.last_update >= known.last_update && known.content != observed.content && !back
+    observed.last_update >= known.last_update && known.content != *observed.content && !back
 }
 
 /// Drops what nobody watches or Azure has long forgotten, and contents that nothing refers to.

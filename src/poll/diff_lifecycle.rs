@@ -236,7 +236,7 @@ impl Tale<'_> {
             changes,
             delta,
         };
-        self.told.push((kind, self.occurrence(print(is).as_str())));
+        self.told.push((kind, self.occurrence(&print(is).to_string())));
     }
 
     fn review_is_new(&self) -> bool {

@@ -4,7 +4,7 @@ use super::diff_events::{is_history, is_newer};
 use super::diff_lifecycle::{Sight, Steps, steps};
 use crate::azure::reading::Reading;
 use crate::model::{
-    EventStatus, MergedEvent, Snapshot, SourceCoverage, TenantEvent, Timestamp, TrackingId, Transition,
+    EventContent, EventStatus, MergedEvent, Snapshot, SourceCoverage, TenantEvent, Timestamp, TrackingId, Transition,
 };
 
 pub(super) fn diff(before: &Snapshot, after: &mut Snapshot, reading: &Reading, now: Timestamp) -> Vec<Transition> {
@@ -22,7 +22,7 @@ pub(super) fn diff(before: &Snapshot, after: &mut Snapshot, reading: &Reading, n
             }
             None => {
                 let seen = TenantEvent {
-                    content: observed.content.clone(),
+                    content: EventContent::clone(&observed.content),
                     last_update: observed.last_update,
                     first_seen: known.map_or(reading.started_at, |known| known.first_seen),
                     last_seen: reading.started_at,

@@ -24,7 +24,7 @@ pub(super) async fn texts(
         .iter()
         .filter_map(|hash| Some((hash, texts.get(hash)?)))
         .map(|(hash, text)| async move {
-            match app.store.create_bytes(&Key::Text(hash.clone()), Bytes::from(text.clone())).await {
+            match app.store.create_bytes(&Key::Text(*hash), Bytes::from(text.clone())).await {
                 Ok(_) | Err(store::Error::AlreadyExists { .. }) => Ok(()),
                 Err(error) => Err(error),
             }
@@ -41,8 +41,8 @@ pub(super) async fn missing_texts(
 ) -> Result<(), store::Error> {
     let mut missing = BTreeSet::new();
     for hash in new {
-        if app.store.read_bytes(&Key::Text(hash.clone())).await?.is_none() {
-            missing.insert(hash.clone());
+        if app.store.read_bytes(&Key::Text(*hash)).await?.is_none() {
+            missing.insert(*hash);
         }
     }
     self::texts(app, &missing, texts).await

@@ -124,24 +124,25 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
             keep::file(app, tenant, before.value.unfiled.values()).await?;
         }
         let now = app.clock.now();
-        let known = before.as_ref().map_or_else(|| Snapshot::empty(tenant, now), |before| before.value.clone());
+        let nothing = Snapshot::empty(tenant, now);
+        let known = before.as_ref().map_or(&nothing, |before| &before.value);
         if customer.value.offboarded_at.is_some() {
             return Ok(PollReport { tenant_id: tenant, read: 0, gaps: 0, transitions: 0, notices: Vec::new() });
         }
-        let listing = scope == Scope::Due && plan::listing_is_due(&customer.value, &known, now);
+        let listing = scope == Scope::Due && plan::listing_is_due(&customer.value, known, now);
         let visible = if listing { list(app, &customer.value).await? } else { BTreeSet::new() };
         if listing {
             customer = app.store.read(&Key::Customer(tenant)).await?.ok_or(Error::UnknownCustomer(tenant))?;
         }
-        let ask = plan::ask(&customer.value, &known, scope, &visible, now);
+        let ask = plan::ask(&customer.value, known, scope, &visible, now);
         if ask.subscriptions.is_empty() && ask.tenant_events.is_none() && !listing {
             // Nothing is due: another poll was faster, or the same message came twice.
-            let gaps = gaps(&known);
+            let gaps = gaps(known);
             return Ok(PollReport { tenant_id: tenant, read: 0, gaps, transitions: 0, notices: Vec::new() });
         }
         let mut reading = app.azure.read_health(customer.value.token_tenant(), &ask).await;
-        activity::fill(&known, &mut reading);
-        let mut diff = diff::diff(&known, &customer.value, &reading, app.clock.now());
+        activity::fill(known, &mut reading);
+        let mut diff = diff::diff(known, &customer.value, &reading, app.clock.now());
         diff.after.count(&diff.transitions);
         if listing {
             diff.after.listed_at = Some(now);
@@ -149,7 +150,7 @@ async fn rounds(app: &Arc<App>, tenant: TenantId, scope: Scope) -> Result<PollRe
 
         keep::texts(app, &diff.new_texts, &reading.texts).await?;
         // Before the snapshot: once that is written, nobody finds these transitions again.
-        let notices = notify::tell(app, &customer.value, &known, &diff.after, &diff.transitions).await?;
+        let notices = notify::tell(app, &customer.value, known, &diff.after, &diff.transitions).await?;
         match keep::snapshot(app, before.as_ref(), &diff.after).await {
             Err(store::Error::Conflict { .. } | store::Error::AlreadyExists { .. }) => continue,
             other => other?,

@@ -284,7 +284,7 @@ async fn one(app: &App, tenant: TenantId) -> Result<(Customer, Option<Snapshot>)
 }
 
 async fn text(app: &App, hash: &TextHash) -> Result<Option<String>, Error> {
-    let blob = app.store.read_bytes(&Key::Text(hash.clone())).await?;
+    let blob = app.store.read_bytes(&Key::Text(*hash)).await?;
     Ok(blob.and_then(|blob| String::from_utf8(blob.body.to_vec()).ok()))
 }
 

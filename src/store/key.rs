@@ -208,7 +208,7 @@ impl Key {
             Self::Invite(id) => format!("invites/{}.json", segment(id)),
             Self::Session(id) => format!("sessions/{}.bin", segment(id)),
             Self::Health(tenant) => format!("health/{tenant}.json"),
-            Self::Text(hash) => format!("texts/{}.html", segment(hash.as_str())),
+            Self::Text(hash) => format!("texts/{hash}.html"),
             Self::Emerging => "cloud/emerging.json".to_owned(),
             Self::PartnerTimeline(month) => format!("timeline/partner/{}.json", month.0),
             Self::Timeline(tenant, month) => format!("timeline/{tenant}/{}.json", month.0),

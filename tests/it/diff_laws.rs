@@ -98,7 +98,7 @@ fn observed() -> impl Strategy<Value = ObservedEvent> {
             text_withheld: withheld,
             stage: None,
         };
-        ObservedEvent { content, last_update: stamped.then(|| minute(stamp)), index_only }
+        ObservedEvent { content: content.into(), last_update: stamped.then(|| minute(stamp)), index_only }
     })
 }
 
@@ -378,7 +378,8 @@ proptest! {
         let event = ObservedEvent { last_update: Some(minute(10)), index_only: false, ..event };
         let mut late = event.clone();
         late.last_update = late.last_update.map(|at| at + TimeDelta::seconds(skew));
-        late.content.impact_start = late.content.impact_start.map(|at| at + TimeDelta::seconds(skew));
+        let content = std::sync::Arc::make_mut(&mut late.content);
+        content.impact_start = content.impact_start.map(|at| at + TimeDelta::seconds(skew));
         let both = |a: &ObservedEvent, b: &ObservedEvent, at: i64| Reading {
             subscriptions: [(0, a), (1, b)].into_iter().map(|(n, event)| {
                 let mut read = one_event(event.clone(), at);

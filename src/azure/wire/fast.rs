@@ -27,7 +27,12 @@ pub(crate) fn availability(row: &[u8]) -> Option<Row<AvailabilityProperties>> {
 }
 
 fn read<P: FromMap + Default + DeserializeOwned>(row: &[u8]) -> Option<Row<P>> {
-    if let Ok(Maybe(Some(row))) = serde_json::from_slice::<Maybe<Row<P>>>(row) {
+    let fast = match std::str::from_utf8(row) {
+        // Seen to be text as a whole, so that none of its texts is looked at again.
+        Ok(text) => serde_json::from_str::<Maybe<Row<P>>>(text),
+        Err(_) => serde_json::from_slice(row),
+    };
+    if let Ok(Maybe(Some(row))) = fast {
         return Some(row);
     }
     let value = serde_json::from_slice::<Value>(row).ok().filter(Value::is_object)?;
