@@ -249,26 +249,17 @@ impl Client {
         wanted: &BTreeSet<SubscriptionId>,
         gathered: &mut Gathered<'_>,
     ) -> Result<Sweep, Error> {
-        let texts = &gathered.texts;
-        let read_event = |row: &[u8]| {
-            let read = self.seen.row(row, texts, || read_event(row, true, texts, &self.seen))?;
-            read.subscription.is_some().then_some(read)
-        };
-        let read_machine = |row: &[u8]| {
-            let row = convert::availability_of(fast::availability(row)?)?;
-            Some((row.0.subscription()?, row))
-        };
-        // None needs what another gives, so the customer is read in the time of one.
-        let (visible, events, machines) = tokio::join!(
-            self.visible_subscriptions(token, wanted),
-            self.graph_rows(token, resource_graph::EVENTS, wanted, &read_event),
-            self.graph_rows(token, resource_graph::MACHINES, wanted, &read_machine),
-        );
-        let visible = visible.inspect_err(log_sweep)?;
+        let visible = self.visible_subscriptions(token, wanted).await.inspect_err(log_sweep)?;
         let mut sweep = Sweep { visible, events: BTreeMap::new(), machines: BTreeMap::new() };
         if sweep.visible.is_empty() {
             return Ok(sweep);
         }
+        let texts = &gathered.texts;
+        let read = |row: &[u8]| {
+            let read = self.seen.row(row, texts, || read_event(row, true, texts, &self.seen))?;
+            read.subscription.is_some().then_some(read)
+        };
+        let events = self.graph_rows(token, resource_graph::EVENTS, &sweep.visible, &read).await;
         let (events, unreadable) = events.inspect_err(log_sweep)?;
         gathered.unreadable_rows += unreadable;
         for row in events {
@@ -277,7 +268,11 @@ impl Client {
             }
         }
         // Machines only sharpen what the availability listing says; without them the picture is older, not wrong.
-        match machines {
+        let read = |row: &[u8]| {
+            let row = convert::availability_of(fast::availability(row)?)?;
+            Some((row.0.subscription()?, row))
+        };
+        match self.graph_rows(token, resource_graph::MACHINES, &sweep.visible, &read).await {
             Ok((rows, unreadable)) => {
                 gathered.unreadable_rows += unreadable;
                 for (id, row) in rows {

@@ -191,8 +191,21 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Threads for work with files, which wait for the disk. Each has memory of its own, and hundreds would not make the disk faster.
+const FILE_THREADS: usize = 16;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(FILE_THREADS).build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(perform()),
+        Err(error) => {
+            eprintln!("health-monitor: no threads can be had: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform() -> ExitCode {
     output::end_with_the_reader();
     let Cli { common, command } = Cli::parse();
     let done = match command {

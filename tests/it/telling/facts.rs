@@ -72,7 +72,7 @@ pub fn snapshot(number: u128, events: &[(&str, u32, Value)]) -> Snapshot {
         let observations: serde_json::Map<_, _> =
             (0..2).map(|n| (subscription(number, n).to_string(), seen.clone())).collect();
         let record = json!({
-            "contents": {(content.hash().to_string()): content}, "observations": observations, "episode": episode,
+            "contents": {content.hash().to_string(): content}, "observations": observations, "episode": episode,
         });
         snapshot.events.insert(tracking(id), serde_json::from_value(record).expect("a record"));
     }

@@ -335,7 +335,7 @@ async fn thrown_away(base: &str, tenants: u32, subscriptions: u32, in_flight: u3
             while let Some(piece) = answer.chunk().await? {
                 length += piece.len();
             }
-            Ok::<_, reqwest::Error>(length)
+            anyhow::Ok(length)
         }
     });
     let mut asked = futures_util::stream::iter(asked.map(tokio::spawn)).buffer_unordered(usize::try_from(in_flight)?);
