@@ -94,20 +94,20 @@ mod tests {
         let html = "<p onclick=x>Down.</p>";
         let first = Texts::new(&cleaned, &nothing);
         let name = first.keep(html).expect("something is left");
-        assert_eq!(first.keep(html), Some(name.clone()));
+        assert_eq!(first.keep(html), Some(name));
         assert_eq!(first.keep("<script>x</script>"), None);
         assert_eq!(first.keep("<script>x</script>"), None);
-        assert_eq!(first.into_new(), BTreeMap::from([(name.clone(), "<p>Down.</p>".to_owned())]));
+        assert_eq!(first.into_new(), BTreeMap::from([(name, "<p>Down.</p>".to_owned())]));
 
         // Another customer, of whom it is not stored: remembering its name is not having it.
         let second = Texts::new(&cleaned, &nothing);
-        assert_eq!(second.keep(html), Some(name.clone()));
+        assert_eq!(second.keep(html), Some(name));
         assert_eq!(second.into_new().len(), 1);
 
-        let known = BTreeSet::from([name.clone()]);
+        let known = BTreeSet::from([name]);
         for cleaned in [&cleaned, &Cleaned::default()] {
             let third = Texts::new(cleaned, &known);
-            assert_eq!(third.keep(html), Some(name.clone()));
+            assert_eq!(third.keep(html), Some(name));
             assert!(third.into_new().is_empty());
         }
     }

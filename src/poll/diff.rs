@@ -63,7 +63,7 @@ pub fn diff(before: &Snapshot, customer: &Customer, reading: &Reading, now: Time
 
     follow_up::note(before, &mut after, reading, now);
     after.unfiled = transitions.iter().map(|transition| (transition.id, transition.clone())).collect();
-    let new_texts = after.texts().difference(&before.texts()).map(|hash| (*hash).clone()).collect();
+    let new_texts = after.texts().difference(&before.texts()).map(|hash| **hash).collect();
     Diff { after, transitions, new_texts }
 }
 

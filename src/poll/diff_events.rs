@@ -166,8 +166,8 @@ fn accept(known: Option<(&Observation, &EventContent)>, observed: &ObservedEvent
 }
 
 fn keep_texts(known: &EventContent, mut newer: EventContent) -> EventContent {
-    newer.summary = newer.summary.or_else(|| known.summary.clone());
-    newer.description = newer.description.or_else(|| known.description.clone());
+    newer.summary = newer.summary.or(known.summary);
+    newer.description = newer.description.or(known.description);
     let updates: BTreeSet<EventUpdate> = known.updates.iter().chain(&newer.updates).cloned().collect();
     newer.updates = updates.into_iter().rev().collect();
     newer.text_withheld = newer.text_withheld && newer.description.is_none() && newer.summary.is_none();

@@ -71,7 +71,7 @@ async fn a_poll_cut_off_at_any_write_loses_nothing_and_tells_nothing_twice() {
                 "cut {cut:?} write {at}"
             );
             for text in snapshot.events.values().flat_map(|record| record.contents.values()).flat_map(|c| c.texts()) {
-                let stored = app.app.store.read_bytes(&Key::Text(text.clone())).await.expect("readable");
+                let stored = app.app.store.read_bytes(&Key::Text(*text)).await.expect("readable");
                 assert!(stored.is_some(), "cut {cut:?} write {at}: a text is missing");
             }
             outcomes.insert((format!("{cut:?}"), at), "healed");

@@ -84,7 +84,7 @@ async fn an_outage_is_opened_updated_spread_and_resolved_each_told_once() {
     assert_eq!(merged.content.status, EventStatus::Resolved);
     assert_eq!(merged.subscriptions.len(), 2);
     for text in merged.content.texts() {
-        let stored = app.app.store.read_bytes(&Key::Text(text.clone())).await.expect("readable");
+        let stored = app.app.store.read_bytes(&Key::Text(*text)).await.expect("readable");
         assert!(stored.is_some(), "a text that the snapshot refers to is stored");
     }
 }

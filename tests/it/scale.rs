@@ -140,7 +140,7 @@ async fn a_customer_of_the_loopback_azure_is_read_in_full() {
         let seen = snapshot.events.values().map(|record| (record.contents.len(), record.observations.len()));
         assert_eq!(seen.collect::<Vec<_>>(), [(1, 3), (1, 3)], "graph: {graph}: one content, three subscriptions");
         for text in snapshot.texts() {
-            assert!(app.store.read_bytes(&Key::Text(text.clone())).await.expect("readable").is_some());
+            assert!(app.store.read_bytes(&Key::Text(*text)).await.expect("readable").is_some());
         }
     }
 }

@@ -39,7 +39,7 @@ async fn an_event_that_neither_first_source_lists_is_found_in_the_log() {
     assert_eq!(merged.subscriptions.len(), 2);
     assert_eq!(merged.content.impact[0].regions[0].region, "West Europe");
     for text in merged.content.texts() {
-        let stored = app.app.store.read_bytes(&health_monitor::store::Key::Text(text.clone())).await.expect("readable");
+        let stored = app.app.store.read_bytes(&health_monitor::store::Key::Text(*text)).await.expect("readable");
         assert!(stored.is_some(), "its texts are stored");
     }
 }

@@ -56,7 +56,7 @@ fn outage(phase: Phase, word: &str) -> (Notice, BTreeMap<TextHash, String>) {
         ],
         impact_start: Some(at("2026-01-15T10:20:00Z")),
         impact_mitigation: over.then(|| at("2026-01-15T13:05:00Z")),
-        text: Some(text.clone()),
+        text: Some(text),
         text_withheld: false,
         last_update: Some(at("2026-01-15T11:58:00Z")),
         link: Some("https://app.azure.com/h/KSYM-9_8/c0".to_owned()),
@@ -260,7 +260,7 @@ pub fn hostile() -> Parcel {
     customer.contacts = vec![HOSTILE.to_owned(), "a@b.example\r\nBcc: victim@evil.example".to_owned()];
     let event = story.event.as_mut().unwrap();
     event.link = Some("javascript:alert(1)".to_owned());
-    event.text = Some(text.clone());
+    event.text = Some(text);
     event.impact.iter_mut().for_each(|service| {
         service.service = HOSTILE.to_owned();
         service.regions.iter_mut().for_each(|region| region.region = HOSTILE.to_owned());
@@ -278,10 +278,10 @@ pub fn huge() -> Parcel {
         notice.story.title = "Überlastung ".repeat(200);
         notice.story.remedy = Some("Abwarten. ".repeat(500));
         notice.story.facts = (0..50).map(|n| (format!("Name {n}"), "Wert ".repeat(1_000))).collect();
-        notice.story.event.as_mut().unwrap().text = Some(text.clone());
+        notice.story.event.as_mut().unwrap().text = Some(text);
         notice
     });
-    parcel(notices.collect(), BTreeMap::from([(text.clone(), long)]))
+    parcel(notices.collect(), BTreeMap::from([(text, long)]))
 }
 
 /// Each typical story by name.
