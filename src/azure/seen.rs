@@ -1,12 +1,12 @@
 //! What rows were found to say when they were read. Azure repeats nearly all of them from poll to poll byte for byte, and shows
 //! the same event to hundreds of subscriptions: a row is read once, and what it says is held once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::convert::EventRow;
 use super::texts::Texts;
-use crate::model::{EventContent, TextHash, TrackingId};
+use crate::model::{EventContent, Fingerprint, Fingerprints, TrackingId};
 
 /// Rows remembered: a thousand customers with three subscriptions and ten events each.
 const ROWS: usize = 32_768;
@@ -16,7 +16,8 @@ const CONTENTS: usize = 2_048;
 /// The rows and contents that this process saw last, over all customers.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    rows: Mutex<BTreeMap<TextHash, EventRow>>,
+    prints: Fingerprints,
+    rows: Mutex<HashMap<Fingerprint, EventRow>>,
     contents: Mutex<BTreeMap<(TrackingId, bool), Arc<EventContent>>>,
 }
 
@@ -32,7 +33,7 @@ impl Seen {
         texts: &Texts<'_>,
         read: impl FnOnce() -> Option<EventRow>,
     ) -> Option<EventRow> {
-        let name = TextHash::of_bytes(row);
+        let Some(name) = self.prints.of(row) else { return read() };
         let known = held(&self.rows).get(&name).cloned();
         if let Some(known) = known.filter(|known| texts.has(&known.event.content)) {
             return Some(known);

@@ -1,27 +1,28 @@
 //! The texts of one reading: each is cleaned once, however many regions, subscriptions and polls repeat it, and kept only
 //! when the customer's snapshot does not have it yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use super::convert::clean;
-use crate::model::{EventContent, TextHash};
+use crate::model::{EventContent, Fingerprint, Fingerprints, TextHash};
 
 /// Texts whose cleaned form is remembered; all of Azure publishes far fewer in the 90 days that we read.
 const REMEMBERED: usize = 16_384;
 
-/// What texts were found to be when they were cleaned: by the hash of the foreign text, the hash of what is left of it.
+/// What texts were found to be when they were cleaned: of a foreign text, the hash of what is left of it.
 #[derive(Debug, Default)]
 pub(crate) struct Cleaned {
-    known: Mutex<BTreeMap<TextHash, Option<TextHash>>>,
+    prints: Fingerprints,
+    known: Mutex<HashMap<Fingerprint, Option<TextHash>>>,
 }
 
 impl Cleaned {
-    fn get(&self, raw: &TextHash) -> Option<Option<TextHash>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(raw).copied()
+    fn get(&self, raw: Fingerprint) -> Option<Option<TextHash>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&raw).copied()
     }
 
-    fn put(&self, raw: TextHash, cleaned: Option<TextHash>) {
+    fn put(&self, raw: Fingerprint, cleaned: Option<TextHash>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED {
             // What is still in use is soon back.
@@ -53,18 +54,20 @@ impl<'a> Texts<'a> {
 
     /// Takes a foreign text in. Gives the name of what is left of it; None when nothing is.
     pub fn keep(&self, text: &str) -> Option<TextHash> {
-        let raw = TextHash::of(text);
+        let raw = self.cleaned.prints.of(text.as_bytes());
         let is_kept = |hash: &TextHash| {
             self.known.contains(hash) || self.new.lock().unwrap_or_else(PoisonError::into_inner).contains_key(hash)
         };
-        match self.cleaned.get(&raw) {
+        match raw.and_then(|raw| self.cleaned.get(raw)) {
             Some(None) => return None,
             Some(Some(hash)) if is_kept(&hash) => return Some(hash),
             _ => {}
         }
         let left = clean(text);
         let hash = left.as_deref().map(TextHash::of);
-        self.cleaned.put(raw, hash);
+        if let Some(raw) = raw {
+            self.cleaned.put(raw, hash);
+        }
         if let (Some(hash), Some(text)) = (&hash, left)
             && !self.known.contains(hash)
         {
@@ -116,7 +119,7 @@ mod tests {
     fn what_is_remembered_does_not_grow_for_ever() {
         let (cleaned, nothing) = (Cleaned::default(), BTreeSet::new());
         for number in 0..REMEMBERED + 10 {
-            cleaned.put(TextHash::of(&number.to_string()), None);
+            cleaned.put(cleaned.prints.of(number.to_string().as_bytes()).expect("a fingerprint"), None);
         }
         assert!(cleaned.known.lock().expect("no holder panics").len() <= REMEMBERED);
         assert!(Texts::new(&cleaned, &nothing).keep("text").is_some());

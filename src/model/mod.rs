@@ -7,6 +7,7 @@ mod delivery;
 mod emerging;
 mod event;
 mod facts;
+mod fingerprint;
 mod hash;
 mod headline;
 mod heartbeat;
@@ -35,6 +36,7 @@ pub use event::{
     ServiceImpact, Severity, unite_impact,
 };
 pub use facts::{EventFacts, EventView, ResourceFacts};
+pub use fingerprint::{Fingerprint, Fingerprints};
 pub use hash::{TextHash, sha256_hex};
 pub use heartbeat::{Heartbeat, Silence};
 pub use ids::{

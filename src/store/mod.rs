@@ -1,5 +1,6 @@
 //! Small documents behind one narrow trait, with conditional writes: create only if absent, update only if unchanged.
 
+mod codec;
 mod connect;
 mod container;
 mod documents;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use documents::{Store, Stored, Versioned};
+pub use codec::Versioned;
+pub use documents::{Store, Stored};
 pub use key::{Day, Folder, Key, Month, Part};
 pub use local::Local;
 pub use objects::{Memory, Objects};
