@@ -22,11 +22,19 @@ impl Drop for Owned {
     }
 }
 
+/// How the service unit and the container have the allocator of the standalone host: what is free goes back soon.
+const STANDALONE: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
+
 /// This program in another role; gives the child and what it says first.
 pub fn start(role: &str, spec: &str) -> anyhow::Result<(Owned, String)> {
+    start_with(role, spec, &[])
+}
+
+fn start_with(role: &str, spec: &str, variables: &[(&str, &str)]) -> anyhow::Result<(Owned, String)> {
     let program = std::env::current_exe().context("where this program is")?;
     let mut child = Command::new(program)
         .args(["bench", "--role", role, "--spec", spec])
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -41,7 +49,8 @@ pub fn start(role: &str, spec: &str) -> anyhow::Result<(Owned, String)> {
 
 /// Does one measurement in a process of its own.
 pub fn measure(part: &Part) -> anyhow::Result<Measured> {
-    let (_child, line) = start("measured", &serde_json::to_string(part)?)?;
+    let variables = if matches!(part, Part::Standalone { .. }) { &STANDALONE[..] } else { &[] };
+    let (_child, line) = start_with("measured", &serde_json::to_string(part)?, variables)?;
     serde_json::from_str(&line).with_context(|| format!("what was measured, instead of {line:?}"))
 }
 
