@@ -39,24 +39,26 @@ struct Foreign {
 #[derive(Debug, Default)]
 pub(super) struct Ours {
     prints: Fingerprints,
-    known: Mutex<HashSet<(&'static str, Fingerprint)>>,
+    known: Mutex<HashSet<Name>>,
 }
+
+/// What a document is recognised by: as what it is read, and its bytes.
+type Name = (&'static str, Fingerprint);
 
 impl Ours {
     /// Documents remembered: some polls of a thousand customers.
     const MOST: usize = 16_384;
 
-    fn name<T>(&self, body: &[u8]) -> Option<(&'static str, Fingerprint)> {
+    fn name<T>(&self, body: &[u8]) -> Option<Name> {
         Some((std::any::type_name::<T>(), self.prints.of(body)?))
     }
 
-    fn has<T>(&self, body: &[u8]) -> bool {
-        let known = |name| self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&name);
-        self.name::<T>(body).is_some_and(known)
+    fn has(&self, name: Option<Name>) -> bool {
+        name.is_some_and(|name| self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&name))
     }
 
-    fn remember<T>(&self, body: &[u8]) {
-        let Some(name) = self.name::<T>(body) else { return };
+    fn remember(&self, name: Option<Name>) {
+        let Some(name) = name else { return };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= Self::MOST {
             // What is still in use is soon back.
@@ -64,20 +66,15 @@ impl Ours {
         }
         known.insert(name);
     }
-}
 
-fn damaged(path: &str, why: impl ToString) -> Error {
-    Error::Damaged { path: path.to_owned(), why: why.to_string() }
-}
-
-impl Ours {
     pub fn decode<T: Stored>(&self, path: &str, blob: Blob) -> Result<Versioned<T>, Error> {
-        if self.has::<T>(&blob.body) {
+        let name = self.name::<T>(&blob.body);
+        if self.has(name) {
             let value = serde_json::from_slice(&blob.body).map_err(|error| damaged(path, error))?;
             return Ok(Versioned { value, etag: blob.etag, foreign: None });
         }
         if let Some(value) = as_written(&blob.body) {
-            self.remember::<T>(&blob.body);
+            self.remember(name);
             return Ok(Versioned { value, etag: blob.etag, foreign: None });
         }
         let raw: Value = serde_json::from_slice(&blob.body).map_err(|error| damaged(path, error))?;
@@ -95,7 +92,7 @@ impl Ours {
             before.and_then(|before| before.foreign.as_deref())
         else {
             let body = written(value).map_err(|error| damaged(path, error))?;
-            self.remember::<T>(&body);
+            self.remember(self.name::<T>(&body));
             return Ok(body);
         };
         let Ok(Value::Object(mut after)) = serde_json::to_value(value) else {
@@ -105,6 +102,10 @@ impl Ours {
         after.insert(SCHEMA_VERSION.to_owned(), T::SCHEMA.into());
         serde_json::to_vec(&after).map(Bytes::from).map_err(|error| damaged(path, error))
     }
+}
+
+fn damaged(path: &str, why: impl ToString) -> Error {
+    Error::Damaged { path: path.to_owned(), why: why.to_string() }
 }
 
 /// What stands before the members of a document.
@@ -325,18 +326,19 @@ mod tests {
         let ours = Ours::default();
         let fleet = Fleet { name: "a".to_owned(), note: None, ships: BTreeMap::new(), log: Vec::new() };
         let body = ours.encode("p", &fleet, None).unwrap();
-        assert!(ours.has::<Fleet>(&body));
-        assert!(!ours.has::<Ship>(&body), "of another kind");
-        assert!(!Ours::default().has::<Fleet>(&body), "by another process");
+        assert!(ours.has(ours.name::<Fleet>(&body)));
+        assert!(!ours.has(ours.name::<Ship>(&body)), "of another kind");
+        let other = Ours::default();
+        assert!(!other.has(other.name::<Fleet>(&body)), "by another process");
         let theirs = Bytes::from(String::from_utf8(body.to_vec()).unwrap().replace("\"name\"", "\"by\":1,\"name\""));
         for _ in 0..2 {
             let read = ours.decode::<Fleet>("p", Blob { body: theirs.clone(), etag: ETag("1".to_owned()) }).unwrap();
             assert!(read.foreign.is_some());
             let again = ours.encode("p", &fleet, Some(&read)).unwrap();
-            assert!(String::from_utf8_lossy(&again).contains("\"by\":1") && !ours.has::<Fleet>(&again));
+            assert!(String::from_utf8_lossy(&again).contains("\"by\":1") && !ours.has(ours.name::<Fleet>(&again)));
         }
         for number in 0..Ours::MOST + 10 {
-            ours.remember::<Fleet>(&number.to_le_bytes());
+            ours.remember(ours.name::<Fleet>(&number.to_le_bytes()));
         }
         assert!(ours.known.lock().expect("no holder panics").len() <= Ours::MOST);
     }
