@@ -1,13 +1,14 @@
 //! The command line as a person uses it: the demo, twice, and the other commands pointed at it.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::support::free_port;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,12 +18,6 @@ pub fn cli() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cli"));
     command.env_clear().stdin(Stdio::null());
     command
-}
-
-/// A port at which nobody listens.
-fn free_port() -> u16 {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    free.local_addr().expect("bound").port()
 }
 
 /// A running demo and the lines that it has said.
@@ -280,6 +275,23 @@ fn a_customer_is_shown_his_receipt_erased_and_connected_again(state: &Path) {
     ] {
         assert!(wrong(arguments, state).contains("invalid value"), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_second_demo_beside_the_first_ends_and_leaves_its_settings_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join("demo");
+    let mut demo = Demo::start(&state);
+    demo.line("What happens now");
+    let settings = || std::fs::read_to_string(state.join("local.settings.json")).expect("written");
+    let before = settings();
+    let values: Value = serde_json::from_str(&before).expect("JSON");
+    let base = values["Values"]["PUBLIC_BASE_URL"].as_str().expect("an address");
+    let address = base.trim_end_matches('/').replace("http://localhost", "127.0.0.1");
+    let second = cli().args(["demo", "--listen", &address, "--state"]).arg(&state).output().expect("the command runs");
+    assert_eq!(second.status.code(), Some(1), "{second:?}");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("--listen chooses another address"), "{second:?}");
+    assert_eq!(settings(), before);
 }
 
 #[test]

@@ -86,7 +86,9 @@ pub async fn run(common: &Common, action: Action) -> anyhow::Result<ExitCode> {
             }
             match common.json {
                 true => output::json(&json!({ "replayed": replayed }))?,
-                false => println!("{replayed} notices are sent anew, with the next run of the timer."),
+                false => {
+                    println!("{} to send anew, with the next run of the timer.", output::count(replayed, "notice"))
+                }
             }
         }
     }
