@@ -38,6 +38,21 @@ impl Case {
         Self { app: TestApp::start_with(world, settings).await, tenant, owner, upn, subscription }
     }
 
+    /// The usual case, and the page of somebody who has signed in and may assign no roles.
+    pub async fn start_without_right() -> (Self, Page) {
+        const RITA: &str = "rita@contoso.example";
+        let case = Self::start_in(&[], |world, tenant| {
+            let reader = world.user_with_upn(tenant, "Rita Reader", RITA);
+            let subscription = world.subscription_named("Production").expect("a subscription");
+            world.assign(subscription, reader, Role::Contributor);
+        })
+        .await;
+        let mut visitor = case.app.visitor();
+        let sign_in = visitor.open(case.app.url("/api/consent/start")).await.expect("the sign-in page");
+        let page = visitor.sign_in(&sign_in, RITA).await.expect("a page");
+        (case, page)
+    }
+
     /// The page on which a browser chooses, after the sign-in.
     pub async fn choose(&self, visitor: &mut Visitor, start: &str) -> Page {
         let sign_in = visitor.open(self.app.url(start)).await.expect("an answer");
