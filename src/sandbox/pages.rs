@@ -2,7 +2,8 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::world::{User, World};
+use super::tenants::User;
+use super::world::World;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--bg:#f2f2f2;--card:#fff;--ink:#1b1b1b;--soft:#5c5c5c;--line:#d0d0d0;--tint:#f5f5f5;--mark:#8a4b00}\

@@ -4,7 +4,8 @@ use super::super::State;
 use super::super::exchange::{Reply, Request, field};
 use super::super::pages::{self, Asks};
 use super::super::switches::RefusedAt;
-use super::super::world::{PERSONAL_TENANT, ServicePrincipal, User, World};
+use super::super::tenants::{PERSONAL_TENANT, ServicePrincipal, User};
+use super::super::world::World;
 use super::{Refused, Segment, arm_audience, identity_only};
 use crate::model::{ObjectId, Timestamp};
 
