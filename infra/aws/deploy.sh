@@ -111,6 +111,7 @@ if [ -n "$secret_file" ]; then
     --description "settings of $(date -u +%Y-%m-%dT%H:%M:%SZ)" >/dev/null
 fi
 target="$(output DomainTarget)"
+[ -z "$dry" ] || [ -n "$(given DomainName)" ] || target=''
 
 say 'is it there?'
 # A domain of one's own leads here only once it is pointed here.
@@ -121,7 +122,7 @@ echo
 [ -z "$target" ] || [ "$target" = None ] || echo "Point your domain to $target (CNAME or alias)."
 cat <<END
 Deployed to account $account: $url
-Redirect URIs to register:
+Redirect URIs to register (infra/azure/register-app.sh --no-credential --base-url $url):
   $url/api/consent/callback
   $url/api/consent/admin-callback
 Then $url/api/probe/ready says 200 once the timer ran.
