@@ -202,8 +202,13 @@ const REFUSED: Refused = Refused {
                 "Each invitation serves once, and this one has served. If it was you, all is done. To see it, sign in:",
             ),
         };
-        let next = html! {
-            p { "Ask " (partner) " for a new invitation. If you have a link, check that you copied all of it." }
+        let next = match fault {
+            InviteFault::Used => html! {
+                p { "If it was not you, or to grant more, ask " (partner) " for a new invitation." }
+            },
+            _ => html! {
+                p { "Ask " (partner) " for a new invitation. If you have a link, check that you copied all of it." }
+            },
         };
         Told::new(title, html! { (what) }, next)
     },
@@ -243,7 +248,7 @@ const REFUSED: Refused = Refused {
                 "another browser."
             },
             html! {
-                p { (DONE_IF_SEEN) }
+                p { (DONE_IF_SEEN) " If not:" }
                 (open_link(partner))
                 p.soft { "If it happens again at once, allow cookies for this site." }
             },

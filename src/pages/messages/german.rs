@@ -220,8 +220,13 @@ const REFUSED: Refused = Refused {
                  können Sie es, wenn Sie sich anmelden:",
             ),
         };
-        let next = html! {
-            p { "Bitten Sie " (partner) " um eine neue Einladung. Wenn Sie einen Link haben, prüfen Sie, ob er vollständig ist." }
+        let next = match fault {
+            InviteFault::Used => html! {
+                p { "Waren Sie es nicht, oder möchten Sie mehr erteilen, bitten Sie " (partner) " um eine neue Einladung." }
+            },
+            _ => html! {
+                p { "Bitten Sie " (partner) " um eine neue Einladung. Wenn Sie einen Link haben, prüfen Sie, ob er vollständig ist." }
+            },
         };
         Told::new(title, html! { (what) }, next)
     },
@@ -264,7 +269,7 @@ const REFUSED: Refused = Refused {
                 "begann in einem anderen Browser."
             },
             html! {
-                p { (DONE_IF_SEEN) }
+                p { (DONE_IF_SEEN) " Wenn nicht:" }
                 (open_link(partner))
                 p.soft { "Geschieht es sofort wieder, erlauben Sie Cookies für diese Website." }
             },
