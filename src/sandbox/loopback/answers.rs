@@ -21,7 +21,7 @@ struct Template(Vec<Piece>);
 
 impl Template {
     fn new(value: &Value) -> Self {
-        Self(value.to_string().split(GAP).map(|piece| Piece::new(piece.as_bytes())).collect())
+        Self(Piece::all(value.to_string().split(GAP).map(str::as_bytes), GAP.len()))
     }
 
     fn write(&self, out: &mut Body<'_>, id: &str) {

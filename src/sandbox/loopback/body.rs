@@ -12,18 +12,35 @@ const LAST: [u8; 5] = [1, 0, 0, 0xff, 0xff];
 #[derive(Debug)]
 pub(super) struct Piece {
     plain: Vec<u8>,
-    /// Whole blocks that refer to nothing before them.
+    /// Whole blocks.
     packed: Vec<u8>,
 }
 
+/// What stands in a gap while its surroundings are compressed: found nowhere in them, so that nothing refers to it.
+const NOTHING_LIKE_IT: u8 = 0x80;
+
 impl Piece {
-    pub(super) fn new(text: &[u8]) -> Self {
-        // Without room to spare it would end early; incompressible text grows by some bytes.
-        let mut packed = Vec::with_capacity(text.len() + text.len() / 8 + 64);
-        let done = Compress::new(Compression::best(), false).compress_vec(text, &mut packed, FlushCompress::Full);
-        done.expect("deflate takes any bytes");
-        packed.shrink_to_fit();
-        Self { plain: text.to_vec(), packed }
+    /// A text and its gaps, each of which is filled with this many bytes. What is compressed may refer to the pieces before it,
+    /// as far away as they will be.
+    pub(super) fn all<'t>(texts: impl Iterator<Item = &'t [u8]>, gap: usize) -> Vec<Self> {
+        let filling: Vec<u8> = (0..gap).map(|at| NOTHING_LIKE_IT + u8::try_from(at % 100).unwrap_or(0)).collect();
+        let mut stream = Compress::new(Compression::best(), false);
+        let mut packed = |text: &[u8]| {
+            // Without room to spare it would end early; incompressible text grows by some bytes.
+            let mut packed = Vec::with_capacity(text.len() + text.len() / 8 + 64);
+            let done = stream.compress_vec(text, &mut packed, FlushCompress::Sync);
+            done.expect("deflate takes any bytes");
+            packed.shrink_to_fit();
+            packed
+        };
+        let mut pieces = Vec::new();
+        for text in texts {
+            if !pieces.is_empty() {
+                packed(&filling);
+            }
+            pieces.push(Self { plain: text.to_vec(), packed: packed(text) });
+        }
+        pieces
     }
 }
 
@@ -80,12 +97,17 @@ mod tests {
 
     use super::*;
 
-    fn body(gzip: bool, pieces: &[Piece]) -> Vec<u8> {
+    fn body(gzip: bool, rows: &[Vec<Piece>]) -> Vec<u8> {
         let mut out = Vec::new();
         let mut body = Body::new(&mut out, gzip);
-        for (index, piece) in pieces.iter().enumerate() {
+        for (index, row) in rows.iter().enumerate() {
             body.text(&vec![b'0'; index * 70_000]);
-            body.piece(piece);
+            for (index, piece) in row.iter().enumerate() {
+                if index > 0 {
+                    body.text(b"<id>");
+                }
+                body.piece(piece);
+            }
         }
         body.end();
         out
@@ -93,11 +115,13 @@ mod tests {
 
     #[test]
     fn what_is_compressed_in_pieces_is_one_stream_that_unpacks_to_the_same() {
-        let pieces = ["", "a", "abcabcabcabc", &"Größe ".repeat(9_000)].map(|text| Piece::new(text.as_bytes()));
-        let (plain, packed) = (body(false, &pieces), body(true, &pieces));
+        let long = "Größe <=".repeat(900);
+        let texts: [&[&str]; 4] = [&[""], &["a", "", "abcabcabcabc"], &["<id>", "<id><id>"], &[long.as_str(); 50]];
+        let rows = texts.map(|row| Piece::all(row.iter().map(|text| text.as_bytes()), 4));
+        let (plain, packed) = (body(false, &rows), body(true, &rows));
         let mut unpacked = Vec::new();
         flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut unpacked).expect("gzip");
         assert_eq!(unpacked, plain);
-        assert!(body(true, &pieces[3..]).len() * 20 < body(false, &pieces[3..]).len());
+        assert!(body(true, &rows[3..]).len() * 40 < body(false, &rows[3..]).len());
     }
 }
