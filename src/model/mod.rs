@@ -24,6 +24,7 @@ mod signs;
 mod snapshot;
 mod standing;
 mod transition;
+mod zone;
 
 pub use access::{AccessTier, AccessTrouble};
 pub use counters::Counters;
@@ -57,6 +58,7 @@ pub use scope::Scope;
 pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};
 pub use standing::{ActionAsked, EventStage, EventStanding};
 pub use transition::{EventChange, EventDelta, ReviewStage, Timeline, Transition, TransitionKind};
+pub use zone::{UnknownZone, Zone, ZoneOffset};
 
 /// A moment, UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
