@@ -83,8 +83,15 @@ pub fn build(root: &Path, door: Door, target: &str) -> Result<PathBuf, Error> {
         called.map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display())).collect();
     // What unwinds a frame that has a pointer to it is told in a third less.
     flags.push("-Cforce-frame-pointers=yes".to_owned());
-    // One function where several came out the same, of which generic code has many.
-    cargo.args(["--", "-Clink-arg=-Wl,--strip-all", "-Clink-arg=-Wl,--icf=all"]);
+    // One function where several came out the same, of which generic code has many; those that are alike beside each other, which
+    // deflate finds; ends of texts that others end with too told once; no name of the build, which would be noise.
+    cargo.args([
+        "--",
+        "-Clink-arg=-Wl,--strip-all",
+        "-Clink-arg=-Wl,--icf=all",
+        "-Clink-arg=-Wl,--bp-compression-sort=both",
+    ]);
+    cargo.args(["-Clink-arg=-Wl,-O2", "-Clink-arg=-Wl,--build-id=none"]);
     if target.ends_with("-gnu") {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
         cargo.arg(format!("-Clink-arg={}", names(&directory)?.display()));
