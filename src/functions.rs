@@ -98,7 +98,7 @@ pub struct QueueOutput {
 ///
 /// - `functionTimeout` is the most that a Consumption plan allows; a poll that takes as long has its own, shorter end
 ///   ([`crate::hosts::work::DEADLINE`]), since the host ends an overdue call by killing the process with all other calls.
-/// - `batchSize` + `newBatchThreshold` = 160 customers polled at once per instance: a poll mostly waits for Azure, one call
+/// - `batchSize` + `newBatchThreshold` = 192 customers polled at once per instance: a poll mostly waits for Azure, one call
 ///   after the other, so it takes many to keep the 64 calls of `AZURE_REQUESTS_IN_FLIGHT` busy, and those that wait out a
 ///   `Retry-After` hold a place, not a call. `docs/scale.md` has the arithmetic.
 /// - `visibilityTimeout` 30 s × `maxDequeueCount` 5: a short trouble of Azure passes before a message becomes poison. A

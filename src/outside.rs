@@ -79,6 +79,9 @@ impl Random for SystemRandom {
 )]
 pub struct NoTls(#[source] pub reqwest::Error);
 
+/// Idle connections kept to one host: as many as calls are in flight by default. Each may keep 400 KB that it once read into.
+const IDLE_CONNECTIONS: usize = 64;
+
 /// The client for every call to Azure: no redirects, since a redirect would carry a token to another host.
 ///
 /// # Errors
@@ -90,6 +93,7 @@ pub fn http_client() -> Result<reqwest::Client, NoTls> {
         .connect_timeout(Duration::from_secs(10))
         // Per request; "health-apis" section 5 advises 60 s for reads.
         .timeout(Duration::from_secs(60))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .user_agent(concat!("azure-health-partner-monitor/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(NoTls)

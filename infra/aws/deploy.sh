@@ -1,23 +1,25 @@
 #!/usr/bin/env bash
-# Deploys infra/aws/template.yaml with what `cargo run -- package --lambda` built, or takes it down again. Needs `aws`, signed in,
-# and `sam`; docs/deploy-aws.md goes through it.
+# Deploys infra/aws/template.yaml with what `cargo run -- package --lambda` built. Needs `aws`, signed in, and `sam`;
+# docs/deploy-aws.md goes through it. teardown.sh takes it down again.
 #
 #   infra/aws/deploy.sh --secret-file secret.json TenantId=<id> ClientId=<id> PartnerName=<name> PartnerApiKeys=<name:sha256hex>
-#   infra/aws/deploy.sh --destroy
 #
 #   --stack NAME         the stack (azure-health-partner-monitor)
 #   --region REGION      where; else what `aws` is set to
 #   --secret-file FILE   JSON whose members are settings: made or changed in Secrets Manager before; without it the secret stays as it is
-#   --destroy            removes the stack; says how what outlives it is removed
+#   --dry-run            print every command instead of running it
+#   --help
 #   Name=Value ...       parameters of the template; those left out keep the value of the last deployment, or their default
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-stack=azure-health-partner-monitor region=() secret_file='' destroy='' parameters=()
+stack=azure-health-partner-monitor region=() secret_file='' dry='' parameters=()
 fail() { echo "deploy: $1" >&2; exit 2; }
+stop() { echo "deploy: $1" >&2; exit 1; }
 while [ $# -gt 0 ]; do
   case $1 in
-    --destroy) destroy=yes ;;
+    --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$0"; exit 0 ;;
+    --dry-run) dry=yes ;;
     --stack | --region | --secret-file)
       [ $# -ge 2 ] || fail "$1 needs a value"
       case $1 in
@@ -27,19 +29,43 @@ while [ $# -gt 0 ]; do
       esac
       shift
       ;;
-    --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit ;;
-    -*) fail "unknown option $1" ;;
+    -*) fail "unknown option $1; --help has all" ;;
     *=*) parameters+=("$1") ;;
     *) fail "$1 is no parameter: Name=Value" ;;
   esac
   shift
 done
 [ -z "$secret_file" ] || [ -r "$secret_file" ] || fail "cannot read $secret_file"
-command -v aws >/dev/null || fail 'aws is needed'
-aws sts get-caller-identity "${region[@]}" --query Account --output text >/dev/null || fail 'sign in with aws first'
+
+# What is run is shown; what only asks is run in a dry run as little as what changes, and answers with its own name.
+exec 3>&1
+show() { { printf '+'; printf ' %q' "$@"; printf '\n'; } >&3; }
+run() {
+  show "$@"
+  [ -n "$dry" ] || "$@"
+}
+ask() {
+  local instead=$1
+  shift
+  if [ -n "$dry" ]; then
+    show "$@"
+    echo "$instead"
+  else
+    "$@"
+  fi
+}
+say() { printf '\n== %s\n' "$1" >&3; }
+
+say 'tools and sign-in'
+for tool in aws sam; do
+  [ -n "$dry" ] || command -v "$tool" >/dev/null || stop "$tool is not installed"
+done
+[ -n "$dry" ] || [ -f target/lambda.zip ] || stop 'target/lambda.zip is missing: cargo run -- package --lambda'
+account=$(ask '<account>' aws sts get-caller-identity "${region[@]}" --query Account --output text) ||
+  stop 'sign in first: aws sso login, or aws configure'
 
 output() {
-  aws cloudformation describe-stacks "${region[@]}" --stack-name "$stack" \
+  ask "<$1>" aws cloudformation describe-stacks "${region[@]}" --stack-name "$stack" \
     --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue" --output text
 }
 
@@ -51,36 +77,27 @@ given() {
   done
 }
 
-if [ -n "$destroy" ]; then
-  bucket="$(output StateBucket)"
-  aws cloudformation delete-stack "${region[@]}" --stack-name "$stack"
-  aws cloudformation wait stack-delete-complete "${region[@]}" --stack-name "$stack"
-  echo "The stack $stack is gone. What outlives it, since it is the history of your customers or holds your credential:"
-  echo "  the bucket $bucket (empty it, all versions, then: aws s3api delete-bucket --bucket $bucket)"
-  echo '  the secret (aws secretsmanager delete-secret --secret-id <name>)'
-  exit
-fi
-
-command -v sam >/dev/null || fail 'sam is needed'
-[ -f target/lambda.zip ] || fail 'target/lambda.zip is missing: cargo run -- package --lambda'
-
-secret="$(given SecretName)"
-secret="${secret:-health-monitor}"
 if [ -n "$secret_file" ]; then
+  say 'secret'
+  secret="$(given SecretName)"
+  secret="${secret:-health-monitor}"
+  there=$(ask '' aws secretsmanager describe-secret "${region[@]}" --secret-id "$secret" --query Name --output text 2>/dev/null || true)
   # Given as a file: a secret has no place in a list of processes.
-  if aws secretsmanager describe-secret "${region[@]}" --secret-id "$secret" >/dev/null 2>&1; then
-    aws secretsmanager put-secret-value "${region[@]}" --secret-id "$secret" --secret-string "file://$secret_file" >/dev/null
+  if [ -n "$there" ]; then
+    run aws secretsmanager put-secret-value "${region[@]}" --secret-id "$secret" --secret-string "file://$secret_file" >/dev/null
   else
-    aws secretsmanager create-secret "${region[@]}" --name "$secret" --secret-string "file://$secret_file" >/dev/null
+    run aws secretsmanager create-secret "${region[@]}" --name "$secret" --secret-string "file://$secret_file" >/dev/null
   fi
 fi
 
 deploy() {
-  sam deploy "${region[@]}" --template-file infra/aws/template.yaml --stack-name "$stack" --resolve-s3 \
+  run sam deploy "${region[@]}" --template-file infra/aws/template.yaml --stack-name "$stack" --resolve-s3 \
     --capabilities CAPABILITY_IAM --no-confirm-changeset --no-fail-on-empty-changeset "$@"
 }
+say 'infrastructure'
 if [ ${#parameters[@]} -gt 0 ]; then deploy --parameter-overrides "${parameters[@]}"; else deploy; fi
 
+say 'address'
 url="$(output Url)"
 url="${url%/}"
 # The function's own address is known only now, and the function must know it too.
@@ -89,13 +106,24 @@ if [ "$(given Front)" = FunctionUrl ] && [ -z "$(given PublicBaseUrl)" ]; then
 fi
 if [ -n "$secret_file" ]; then
   # An instance reads its secret once: another configuration means new instances.
-  aws lambda update-function-configuration "${region[@]}" --function-name "$(output FunctionName)" \
+  function="$(output FunctionName)"
+  run aws lambda update-function-configuration "${region[@]}" --function-name "$function" \
     --description "settings of $(date -u +%Y-%m-%dT%H:%M:%SZ)" >/dev/null
 fi
-
 target="$(output DomainTarget)"
+[ -z "$dry" ] || [ -n "$(given DomainName)" ] || target=''
+
+say 'is it there?'
+# A domain of one's own leads here only once it is pointed here.
+[ -n "$(given DomainName)" ] ||
+  run curl --fail --silent --show-error --retry 12 --retry-delay 10 --retry-all-errors --max-time 20 "$url/api/probe/live"
+
+echo
 [ -z "$target" ] || [ "$target" = None ] || echo "Point your domain to $target (CNAME or alias)."
-echo "Deployed: $url"
-echo 'Redirect URIs to register:'
-echo "  $url/api/consent/callback"
-echo "  $url/api/consent/admin-callback"
+cat <<END
+Deployed to account $account: $url
+Redirect URIs to register (infra/azure/register-app.sh --no-credential --base-url $url):
+  $url/api/consent/callback
+  $url/api/consent/admin-callback
+Then $url/api/probe/ready says 200 once the timer ran.
+END

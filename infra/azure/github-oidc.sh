@@ -15,6 +15,7 @@ set -euo pipefail
 
 repository='' environment=production group='' dry=''
 fail() { echo "github-oidc: $1" >&2; exit 2; }
+stop() { echo "github-oidc: $1" >&2; exit 1; }
 while [ $# -gt 0 ]; do
   case $1 in
     --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$0"; exit 0 ;;
@@ -41,10 +42,13 @@ run() {
 answer() {
   local instead=$1
   shift
-  run "$@"
+  # In a substitution `set -e` is off: who cannot look must not take that for nothing.
+  run "$@" || return
   if [ -n "$dry" ]; then echo "$instead"; fi
 }
 
+[ -n "$dry" ] || command -v az >/dev/null || stop 'az is not installed'
+[ -n "$dry" ] || az account show --output none 2>/dev/null || stop 'sign in first: az login --tenant <partner tenant>'
 name="Deploys $repository to $group"
 client=$(answer '' az ad app list --filter "displayName eq '$name'" --query '[0].appId' --output tsv)
 [ -n "$client" ] || client=$(answer '<client-id>' az ad app create --display-name "$name" --sign-in-audience AzureADMyOrg --query appId --output tsv)

@@ -23,6 +23,7 @@ user_impersonation=41094075-9dad-400e-a0bd-54e686782033
 
 name='Azure Health Partner Monitor' base_url='' secret_days='' certificate='' identity='' none='' role='' scope=''
 fail() { echo "register-app: $1" >&2; exit 2; }
+stop() { echo "register-app: $1" >&2; exit 1; }
 while [ $# -gt 0 ]; do
   case $1 in
     --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$0"; exit 0 ;;
@@ -48,6 +49,9 @@ given=0
 for one in "$secret_days" "$certificate" "$identity" "$none"; do [ -z "$one" ] || given=$((given + 1)); done
 [ "$given" -le 1 ] || fail 'exactly one credential'
 case ${secret_days:-180} in *[!0-9]*) fail '--secret-days is a number' ;; esac
+
+command -v az >/dev/null || stop 'az is not installed'
+tenant=$(az account show --query tenantId --output tsv) || stop 'sign in first: az login --tenant <partner tenant>'
 
 # In OData a quote is doubled.
 apps=$(az ad app list --filter "displayName eq '${name//\'/\'\'}'" --query '[].appId' --output tsv)
@@ -83,7 +87,6 @@ az rest --method PATCH --url "${graph%/}/v1.0/applications/$object" \
 principal=$(az ad sp list --filter "appId eq '$app'" --query '[].id' --output tsv)
 [ -n "$principal" ] || principal=$(az ad sp create --id "$app" --query id --output tsv)
 
-tenant=$(az account show --query tenantId --output tsv)
 password=''
 if [ -n "$certificate" ]; then
   az ad app credential reset --id "$app" --append --cert "@$certificate" --output none

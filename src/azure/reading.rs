@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{
-    EventContent, GapReason, ImpactedResources, ObjectId, Quota, ResourceId, ResourceState, Spent, SubscriptionId,
-    TextHash, Timestamp, TrackingId,
+    AvailabilityState, EventContent, GapReason, ImpactedResources, ObjectId, Quota, ResourceId, ResourceState, Spent,
+    SubscriptionId, TextHash, Timestamp, TrackingId,
 };
 
 /// What to read of one customer.
@@ -17,6 +17,8 @@ pub struct Ask {
     pub tenant_events: Option<Timestamp>,
     /// Texts that are stored: they are recognised, not read again.
     pub known_texts: BTreeSet<TextHash>,
+    /// Resources that did not work, now or lately. Of others that work no row is kept.
+    pub known_resources: BTreeSet<ResourceId>,
     /// The resources that active events hit, where Resource Graph names them; and those pairs over REST where it does not.
     pub impacted: Option<Vec<(SubscriptionId, TrackingId)>>,
     /// Calls over REST that may be spent on what shows up while reading: texts of what is new, later pages.
@@ -101,6 +103,25 @@ pub struct SubscriptionReading {
     pub passed: Vec<(ResourceId, ResourceState)>,
 }
 
+impl SubscriptionReading {
+    /// Drops the rows of resources that work and of which nobody says or said anything else, and these are nearly all: no
+    /// transition follows from them. Pure.
+    pub(crate) fn condense(&mut self, known: &BTreeSet<ResourceId>) {
+        fn troubled(rows: &[(ResourceId, ResourceState)]) -> impl Iterator<Item = &ResourceId> {
+            rows.iter().filter(|(_, state)| state.state != AvailabilityState::Available).map(|(id, _)| id)
+        }
+        let listed = self.resources.iter().flat_map(|listing| troubled(&listing.rows));
+        let logged = self.activity.iter().flat_map(|log| log.changes.iter().map(|(id, _)| id));
+        let named: BTreeSet<ResourceId> = listed.chain(troubled(&self.machines)).chain(logged).cloned().collect();
+        let matters = |(id, _): &(ResourceId, ResourceState)| named.contains(id) || known.contains(id);
+        let lists = self.resources.as_mut().map(|listing| &mut listing.rows).into_iter().chain([&mut self.machines]);
+        for rows in lists {
+            rows.retain(matters);
+            rows.shrink_to_fit();
+        }
+    }
+}
+
 /// What the activity log of one subscription has, in order of time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ActivityReading {
@@ -126,7 +147,7 @@ pub struct EventsReading {
 /// The availability listing of one subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourcesReading {
-    /// What was read, available resources included.
+    /// What was read, but for resources that work as they did before.
     pub rows: Vec<(ResourceId, ResourceState)>,
     /// Why it is not complete. None: it is.
     pub trouble: Option<Trouble>,

@@ -13,8 +13,8 @@ use super::impacted::Impacted;
 use super::listing::Rows;
 use super::pace::Meter;
 use super::reading::{
-    ActivityReading, Ask, AskEvents, AskSubscription, EventsReading, ObservedEvent, Reading, ResourcesReading,
-    SubscriptionReading, Trouble,
+    Ask, AskEvents, AskSubscription, EventsReading, ObservedEvent, Reading, ResourcesReading, SubscriptionReading,
+    Trouble,
 };
 use super::seen::Seen;
 use super::texts::Texts;
@@ -58,8 +58,12 @@ struct Answers<'a> {
     index: Option<Events>,
     events: Option<Listed<EventRow>>,
     followed: Option<Result<Vec<Value>, Error>>,
-    resources: Option<Listed<(ResourceId, ResourceState)>>,
-    activity: Option<(ActivityReading, BTreeMap<TextHash, String>)>,
+    /// What was read of its resources, and its activity log; its events come later.
+    reading: SubscriptionReading,
+    /// Availability rows that could not be read.
+    unreadable: u32,
+    /// The texts of the activity log.
+    texts: BTreeMap<TextHash, String>,
 }
 
 impl Client {
@@ -140,6 +144,10 @@ impl Client {
                 Some(Ok(sweep)) if sweep.visible.contains(&id) => Some(sweep.events.remove(&id).unwrap_or_default()),
                 _ => None,
             };
+            let machines = match &mut sweep {
+                Some(Ok(sweep)) if sweep.visible.contains(&id) => sweep.machines.remove(&id).unwrap_or_default(),
+                _ => Vec::new(),
+            };
             // What the plan did not foresee is paid from what is spare.
             let rest = match &asked.events {
                 Some(events) if events.listing => Rest::Asked,
@@ -165,20 +173,22 @@ impl Client {
                     Some(follow) => Some(self.follow(token, id, follow).await),
                     None => None,
                 };
+                let mut unreadable = 0;
                 let resources = match (asked.resources, asked.resources_put_off) {
                     (true, _) => Some(self.list_availability(token, id).await.map_err(|error| Trouble::of(&error))),
                     (false, true) => Some(Err(Trouble::put_off())),
                     (false, false) => None,
                 };
+                let resources = resources.map(|answer| availability(answer, &mut unreadable));
+                let mut texts = BTreeMap::new();
                 let activity = match asked.activity {
-                    Some(since) => {
-                        let mut texts = BTreeMap::new();
-                        let read = self.read_activity(token, id, since, now, &mut texts).await;
-                        Some((read, texts))
-                    }
+                    Some(since) => Some(self.read_activity(token, id, since, now, &mut texts).await),
                     None => None,
                 };
-                Answers { id, asked, index, events, followed, resources, activity }
+                let mut reading = SubscriptionReading { resources, machines, activity, ..Default::default() };
+                // Here, and not when all have answered: nearly every row is of a resource that works as it did before.
+                reading.condense(&ask.known_resources);
+                Answers { id, asked, index, events, followed, reading, unreadable, texts }
             }
         });
         // Collected first: a stream that holds the closure would not be `Send` for every lifetime.
@@ -195,7 +205,9 @@ impl Client {
         let answers: Vec<_> = futures_util::stream::iter(calls).buffer_unordered(IN_FLIGHT).collect().await;
         let mut readings = BTreeMap::new();
         for answers in answers {
-            let Answers { id, asked, index, events: listed, followed, resources, activity } = answers;
+            let Answers { id, asked, index, events: listed, followed, reading, unreadable, texts } = answers;
+            gathered.unreadable_rows += unreadable;
+            gathered.texts.extend(texts);
             let in_full = |listed: &Listed<EventRow>| listed.as_ref().is_ok_and(|all| all.broken_off.is_none());
             let wide = asked.events.as_ref().is_some_and(|events| events.wide && events.listing);
             let listed_wide = listed.as_ref().filter(|_| wide).map(in_full);
@@ -213,25 +225,8 @@ impl Client {
             if let (Some(events), Some(asked)) = (&mut events, &asked.events) {
                 details_refused = self.read_withheld(token, id, asked, events, gathered).await;
             }
-            let resources = resources.map(|answer| availability(answer, gathered));
-            let machines = match &mut sweep {
-                Some(Ok(sweep)) if sweep.visible.contains(&id) => sweep.machines.remove(&id).unwrap_or_default(),
-                _ => Vec::new(),
-            };
-            let activity = activity.map(|(activity, texts)| {
-                gathered.texts.extend(texts);
-                activity
-            });
-            let reading = SubscriptionReading {
-                events,
-                resources,
-                machines,
-                details_refused,
-                listed_wide,
-                followed: was_followed,
-                activity,
-                ..SubscriptionReading::default()
-            };
+            let reading =
+                SubscriptionReading { events, details_refused, listed_wide, followed: was_followed, ..reading };
             readings.insert(id, reading);
         }
         for ((subscription, id), named) in impacted {
@@ -441,17 +436,16 @@ fn insert(events: &mut Events, id: TrackingId, event: ObservedEvent) {
     events.insert(id, event);
 }
 
-fn availability(answer: Listed<(ResourceId, ResourceState)>, gathered: &mut Gathered<'_>) -> ResourcesReading {
+fn availability(answer: Listed<(ResourceId, ResourceState)>, unreadable: &mut u32) -> ResourcesReading {
     match answer {
         Ok(listing) => {
             // A row without a state is an impacting event, not a status: nothing is lost by passing it over.
-            gathered.unreadable_rows += listing.unreadable;
+            *unreadable += listing.unreadable;
             let mut rows = listing.rows;
             // Of two rows of one resource the later counts.
             rows.reverse();
             rows.sort_by(|a, b| a.0.cmp(&b.0));
             rows.dedup_by(|a, b| a.0 == b.0);
-            rows.shrink_to_fit();
             ResourcesReading { rows, trouble: listing.broken_off.as_ref().map(partial) }
         }
         Err(trouble) => ResourcesReading { rows: Vec::new(), trouble: Some(trouble) },

@@ -47,10 +47,30 @@ fn merged(before: Option<&Customer>, news: &News) -> Customer {
     });
     customer.offboarded_at = None;
     // A principal that was made anew has another id; the new grants are to it.
+    let same_principal = customer.access_mode == news.access_mode;
     customer.access_mode = news.access_mode.clone();
     // What needs no role on a subscription is agreed to here, and tried by the poll.
     customer.tiers.extend(news.tiers.iter().copied().filter(|tier| *tier == AccessTier::TenantEvents));
-    customer.subscriptions.extend(news.subscriptions.iter().cloned());
-    customer.receipt.extend(news.grants.iter().cloned());
+    for (id, subscription) in &news.subscriptions {
+        let mut subscription = subscription.clone();
+        // What was granted beyond the base stands, whether it is spoken of this time or not.
+        if let Some(known) = customer.subscriptions.get(id).filter(|_| same_principal) {
+            subscription.tiers.extend(known.tiers.iter().copied());
+        }
+        customer.subscriptions.insert(*id, subscription);
+    }
+    for grant in &news.grants {
+        if !customer.receipt.iter().any(|known| tells_as_much(known, grant)) {
+            customer.receipt.push(grant.clone());
+        }
+    }
     customer
+}
+
+/// True for an entry of the assignment that was found again: who made it, and when, is filed already.
+fn tells_as_much(known: &Grant, found: &Grant) -> bool {
+    let same = known.role_assignment_id.eq_ignore_ascii_case(&found.role_assignment_id)
+        && known.service_principal_id == found.service_principal_id;
+    let named = !known.granted_by_name.is_empty() || found.granted_by_name.is_empty();
+    found.adopted && !found.role_assignment_id.is_empty() && same && named
 }

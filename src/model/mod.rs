@@ -1,9 +1,11 @@
 //! The words of the product. No IO, no clock, no async: plain values and what follows from them.
 
 mod access;
+mod change;
 mod counters;
 mod customer;
 mod delivery;
+mod delta;
 mod emerging;
 mod event;
 mod facts;
@@ -27,9 +29,11 @@ mod transition;
 mod zone;
 
 pub use access::{AccessTier, AccessTrouble};
+pub use change::{ReviewStage, TransitionKind};
 pub use counters::Counters;
 pub use customer::{AccessLoss, AccessMode, Customer, Grant, Subscription, SubscriptionAccess};
 pub use delivery::{Destination, Lane};
+pub use delta::{EventChange, EventDelta};
 pub use emerging::{Banner, EmergingChange, EmergingIssue, EmergingIssues, EmergingSeverity, EmergingStage};
 pub(crate) use event::open_enum;
 pub use event::{
@@ -57,7 +61,7 @@ pub use route::{Audience, BusinessHours, ChannelConfig, Digest, DigestEvery, Mat
 pub use scope::Scope;
 pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};
 pub use standing::{ActionAsked, EventStage, EventStanding};
-pub use transition::{EventChange, EventDelta, ReviewStage, Timeline, Transition, TransitionKind};
+pub use transition::{Timeline, Transition};
 pub use zone::{UnknownZone, Zone, ZoneOffset};
 
 /// A moment, UTC.

@@ -160,7 +160,7 @@ fn groups(view: &View<'_>, choices: &Choices) -> Markup {
                         }
                     }
                 }
-                label for="otherGroup" { (more.group_other) }
+                label for="otherGroup" { (if groups.is_empty() { more.group_id } else { more.group_other }) }
                 input.wide type="text" id="otherGroup" name="otherGroup" autocomplete="off"
                     value=[choices.group.as_ref().filter(|_| !listed)];
             }
@@ -267,7 +267,7 @@ pub(super) fn granted(view: &View<'_>, granted: &Granted, reference: &str) -> Re
             div { dt { (text.application) } dd.id { (granted.client_id) } }
             div { dt { (text.service_principal) } dd.id { (granted.principal) } }
         }
-        p { a href=(href(view.app, "/api/consent/start?purpose=receipt")) { (view.text.visit.receipt_title) } }
+        (receipt_link(view))
         details {
             summary { (view.text.frame.take_back) }
             (commands::block(&commands::take_back(Some(granted.principal))))
@@ -284,6 +284,11 @@ pub(super) fn granted(view: &View<'_>, granted: &Granted, reference: &str) -> Re
         None => (text.title)(partner, made, missing),
     };
     answer(view, Page { status: status(granted), title: &title, tone, body })
+}
+
+/// The way to what was granted, for whoever signs in.
+pub(super) fn receipt_link(view: &View<'_>) -> Markup {
+    html! { p { a href=(href(view.app, "/api/consent/start?purpose=receipt")) { (view.text.visit.receipt_title) } } }
 }
 
 /// 200 when anything was granted; else what the first refusal means.

@@ -5,12 +5,12 @@ use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use super::commands;
-use super::consent::{elsewhere, mail};
+use super::consent::{elsewhere, mail, receipt_link};
 use super::layout::{Page, Tone, View, answer, href};
 use super::messages::{SignInAdvice, Told};
 use super::{reference, ways};
 use crate::azure::{self, EntraRefusal, IdTokenFault};
-use crate::consent::{Entry, Error, Failure, NoRight, Offer, Way};
+use crate::consent::{Entry, Error, Failure, InviteFault, NoRight, Offer, Way};
 
 /// One refusal: its words, and how it is answered.
 struct Refusal {
@@ -111,7 +111,14 @@ fn log(error: &Error, status: StatusCode, reference: &str) {
 fn refusal(view: &View<'_>, error: &Error, entry: Option<&Entry>) -> Refusal {
     let (text, partner) = (&view.text.refused, view.partner());
     match error {
-        Error::Invite(fault) => Refusal::new(StatusCode::FORBIDDEN, (text.invite)(partner, *fault)).final_(),
+        Error::Invite(fault) => {
+            let refusal = Refusal::new(StatusCode::FORBIDDEN, (text.invite)(partner, *fault)).final_();
+            match fault {
+                // Mostly it is whoever used it, who opens his link once more.
+                InviteFault::Used => refusal.about(receipt_link(view)),
+                _ => refusal,
+            }
+        }
         Error::BadParameter(name) => Refusal::new(StatusCode::BAD_REQUEST, (text.link)(partner, Some(name))).final_(),
         Error::RepeatedParameter => Refusal::new(StatusCode::BAD_REQUEST, (text.link)(partner, None)).final_(),
         Error::UnknownDomain => Refusal::new(StatusCode::BAD_REQUEST, (text.unknown_domain)()).final_(),

@@ -102,7 +102,10 @@ pub(super) fn manual(view: &View<'_>, instructions: &Instructions, notice: Optio
                 li { a href=(href(app, "/api/consent/callback?step=template&format=arm")) { (text.arm) } }
                 li { a href=(href(app, "/api/consent/callback?step=template&format=bicep")) { (text.bicep) } }
             }
-            (commands::block("az deployment sub create --location westeurope --template-file reader.json"))
+            (commands::block(
+                "az account set --subscription \"<subscription id>\"\n\
+                 az deployment sub create --location westeurope --template-file reader.json",
+            ))
         }
         details {
             summary { (text.group) }

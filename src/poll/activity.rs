@@ -149,6 +149,32 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_is_dropped_of_resources_that_work_changes_nothing(
+            first in rows(), second in rows(), machines in rows(), log in proptest::option::of(rows()), recovered in rows(),
+        ) {
+            let tenant: TenantId = uuid::Uuid::from_u128(9).into();
+            let mut before = diff(&Snapshot::empty(tenant, minute(0)), &customer(), &reading(60, first, None), minute(60)).after;
+            for (id, state) in recovered.into_iter().take(1).filter(|(id, _)| !before.resources.contains_key(id)) {
+                before.recovered.insert(id, state.since.expect("it has a time"));
+            }
+            let ask = crate::poll::plan::ask(&customer(), &before, crate::poll::plan::Scope::Due, &Default::default(), minute(70));
+            let mut whole = reading(70, second, log);
+            for read in whole.subscriptions.values_mut() {
+                read.machines = machines.clone();
+            }
+            let mut condensed = whole.clone();
+            for read in condensed.subscriptions.values_mut() {
+                read.condense(&ask.known_resources);
+            }
+            for reading in [&mut whole, &mut condensed] {
+                fill(&before, reading);
+            }
+            let [whole, condensed] = [whole, condensed].map(|reading| diff(&before, &customer(), &reading, minute(70)));
+            prop_assert_eq!(condensed.after, whole.after);
+            prop_assert_eq!(condensed.transitions, whole.transitions);
+        }
+
+        #[test]
         fn the_log_never_changes_what_is_now_and_tells_nothing_twice(first in rows(), second in rows(), log in rows()) {
             let tenant: TenantId = uuid::Uuid::from_u128(9).into();
             let before = diff(&Snapshot::empty(tenant, minute(0)), &customer(), &reading(60, first, None), minute(60)).after;

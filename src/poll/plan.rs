@@ -147,6 +147,7 @@ pub fn ask(
         put_off: u32::try_from(put_off.len()).unwrap_or(u32::MAX),
         rests: pace.rests.iter().filter(|(_, until)| **until > now).map(|(lane, until)| (*lane, *until)).collect(),
         known_texts: snapshot.texts().into_iter().cloned().collect(),
+        known_resources: snapshot.resources.keys().chain(snapshot.recovered.keys()).cloned().collect(),
     }
 }
 

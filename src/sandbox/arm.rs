@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::entra::ARM_AUDIENCES;
 use super::exchange::{Reply, Request};
 use super::role_assignments::{self, At};
+use super::subscriptions::Subscription;
 use super::tokens::Principal;
-use super::world::{Subscription, World};
+use super::world::World;
 use super::{Shared, State, activity, emerging, graph, groups, health, lighthouse, logs};
 use crate::model::{Scope, SubscriptionId, TenantId};
 

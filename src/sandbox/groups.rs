@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::arm::{authorization_failed, error, get_only, page, versions};
 use super::exchange::{Reply, Request};
 use super::role_assignments::{self, At};
+use super::subscriptions::ManagementGroup;
 use super::tokens::Principal;
-use super::world::ManagementGroup;
 use super::{Role, Shared, State};
 use crate::model::{ManagementGroupId, Scope};
 

@@ -4,6 +4,7 @@
 //! whatever is measured against it. Sizes follow "Azure health data APIs", section 8.
 
 mod answers;
+mod body;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use crate::model::{SubscriptionId, TenantId, Timestamp};
 use crate::outside::{Clock, SystemClock};
 use answers::Answers;
+use body::Body;
 
 /// The longest head of a request that is read.
 const MAX_HEAD: usize = 64 * 1024;
@@ -41,6 +43,8 @@ pub struct Shape {
     pub refuse_every: u64,
     /// False: Resource Graph refuses, so that REST must do all.
     pub graph: bool,
+    /// Whether answers are compressed, as Azure's are for whoever can read that.
+    pub gzip: bool,
     /// Events that appear while it runs.
     pub news: Option<News>,
 }
@@ -235,14 +239,14 @@ impl Inner {
             let text = serde_json::json!({
                 "token": token, "rest": rest, "graph": graph, "refused": refused, "bytes": bytes,
             });
-            respond(out, "200 OK", "", |out| out.extend_from_slice(text.to_string().as_bytes()));
+            respond(out, "200 OK", "", false, |out| out.text(text.to_string().as_bytes()));
             return false;
         }
         let start = out.len();
         if path.ends_with("/oauth2/v2.0/token") {
             count(&self.counts.token);
             let tenant = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-            respond(out, "200 OK", "", |out| answers::token(out, tenant));
+            respond(out, "200 OK", "", false, |out| answers::token(out, tenant));
             return true;
         }
         let graph = path.contains("Microsoft.ResourceGraph");
@@ -251,16 +255,16 @@ impl Inner {
         if self.shape.refuse_every > 0 && turn.is_multiple_of(self.shape.refuse_every) {
             count(&self.counts.refused);
             let retry = "retry-after: 1\r\n";
-            respond(out, "429 Too Many Requests", retry, |out| out.extend_from_slice(answers::THROTTLED));
+            respond(out, "429 Too Many Requests", retry, false, |out| out.text(answers::THROTTLED));
         } else if graph && !self.shape.graph {
-            respond(out, "403 Forbidden", "", |out| out.extend_from_slice(answers::DENIED));
+            respond(out, "403 Forbidden", "", false, |out| out.text(answers::DENIED));
         } else if graph {
             // The real quota is 15 queries in 5 s per tenant. Here it never runs out: what is measured is the engine.
             let quota = "x-ms-user-quota-remaining: 1000\r\nx-ms-user-quota-resets-after: 00:00:00\r\n";
-            respond(out, "200 OK", quota, |out| self.answers.graph(out, &self.shape, body));
+            respond(out, "200 OK", quota, self.shape.gzip, |out| self.answers.graph(out, &self.shape, body));
         } else {
             let tenant = asked.authorization.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
-            respond(out, "200 OK", "", |out| self.answers.rest(out, &self.shape, path, tenant));
+            respond(out, "200 OK", "", self.shape.gzip, |out| self.answers.rest(out, &self.shape, path, tenant));
         }
         self.counts.bytes.fetch_add((out.len() - start) as u64, Ordering::Relaxed);
         true
@@ -268,18 +272,23 @@ impl Inner {
 }
 
 /// Writes head and body; the length is put in when it is known.
-fn respond(out: &mut Vec<u8>, status: &str, headers: &str, body: impl FnOnce(&mut Vec<u8>)) {
+fn respond(out: &mut Vec<u8>, status: &str, headers: &str, gzip: bool, body: impl FnOnce(&mut Body<'_>)) {
     const LENGTH: usize = 10;
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_bytes());
     out.extend_from_slice(b"\r\ncontent-type: application/json; charset=utf-8\r\n");
     out.extend_from_slice(headers.as_bytes());
+    if gzip {
+        out.extend_from_slice(b"content-encoding: gzip\r\n");
+    }
     out.extend_from_slice(b"content-length: ");
     let at = out.len();
     out.extend_from_slice(&[b' '; LENGTH]);
     out.extend_from_slice(b"\r\n\r\n");
     let start = out.len();
-    body(out);
+    let mut whole = Body::new(out, gzip);
+    body(&mut whole);
+    whole.end();
     let length = format!("{:>LENGTH$}", out.len() - start);
     out[at..at + LENGTH].copy_from_slice(length.as_bytes());
 }

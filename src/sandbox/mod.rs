@@ -32,7 +32,9 @@ mod registration;
 mod resource;
 mod role_assignments;
 mod script;
+mod subscriptions;
 mod switches;
+mod tenants;
 mod tokens;
 pub mod visitor;
 mod world;
@@ -62,13 +64,13 @@ pub use office::{Office, SentMail};
 pub use receivers::{Order, Received, Receivers};
 pub use registration::{FederatedCredential, ManagedIdentity, Registration};
 pub use resource::Resource;
+pub use subscriptions::{ManagementGroup, Subscription};
 pub use switches::{
     ArmSwitches, EntraSwitches, EventIdSpelling, GraphSwitches, GraphTimes, HealthSwitches, IdTokenTamper, RefusedAt,
     SignInRefusal,
 };
-pub use world::{
-    Application, ClientSecret, ManagementGroup, PERSONAL_TENANT, ServicePrincipal, Subscription, Tenant, User, World,
-};
+pub use tenants::{PERSONAL_TENANT, ServicePrincipal, Tenant, User};
+pub use world::{Application, ClientSecret, World};
 
 use crate::model::TenantId;
 use crate::outside::Clock;

@@ -9,7 +9,8 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 
 use super::exchange::{Reply, Request};
-use super::world::{User, World};
+use super::tenants::User;
+use super::world::World;
 use super::{Shared, State};
 use crate::model::{ObjectId, TenantId, Timestamp};
 

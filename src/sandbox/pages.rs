@@ -2,7 +2,8 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::world::{User, World};
+use super::tenants::User;
+use super::world::World;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--bg:#f2f2f2;--card:#fff;--ink:#1b1b1b;--soft:#5c5c5c;--line:#d0d0d0;--tint:#f5f5f5;--mark:#8a4b00}\
@@ -39,10 +40,18 @@ fn page(title: &str, content: &Markup) -> String {
     .into_string()
 }
 
+/// What a sign-in asks for.
+pub(super) struct Asks<'a> {
+    /// To act at Resource Manager, and not only who somebody is.
+    pub manager: bool,
+    /// Who is expected.
+    pub hint: Option<&'a str>,
+}
+
 /// Choose who you are, see what the application asks for, accept or cancel.
-pub(super) fn sign_in(world: &World, users: &[&User], hint: Option<&str>, action: &str) -> String {
+pub(super) fn sign_in(world: &World, users: &[&User], asks: &Asks<'_>, action: &str) -> String {
     let application = &world.application;
-    let hinted = |user: &User| hint.is_some_and(|hint| hint.eq_ignore_ascii_case(&user.upn));
+    let hinted = |user: &User| asks.hint.is_some_and(|hint| hint.eq_ignore_ascii_case(&user.upn));
     let tenant = |user: &User| world.tenants.get(&user.tenant).map_or("", |tenant| tenant.display_name.as_str());
     let mut users = users.to_vec();
     users.sort_by_key(|user| (tenant(user), user.display_name.as_str()));
@@ -54,7 +63,7 @@ pub(super) fn sign_in(world: &World, users: &[&User], hint: Option<&str>, action
             p { strong { (application.display_name) } br; small { (application.publisher) } }
             p { "This application would like to:" }
             ul {
-                li { "Access Azure Resource Manager as you (user_impersonation)" }
+                @if asks.manager { li { "Access Azure Resource Manager as you (user_impersonation)" } }
                 li { "View your basic profile" }
             }
             form method="post" action=(action) {

@@ -9,7 +9,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Value, json};
 
-use super::world::PERSONAL_TENANT;
+use super::tenants::PERSONAL_TENANT;
 use crate::model::{ObjectId, TenantId, Timestamp};
 
 /// One signing key.

@@ -1,13 +1,14 @@
 //! The command line as a person uses it: the demo, twice, and the other commands pointed at it.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::support::free_port;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,9 +29,7 @@ pub struct Demo {
 
 impl Demo {
     pub fn start(state: &Path) -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = free.local_addr().expect("bound").to_string();
-        drop(free);
+        let address = format!("127.0.0.1:{}", free_port());
         let mut process = cli()
             .args(["demo", "--listen", &address, "--state"])
             .arg(state)
@@ -279,6 +278,23 @@ fn a_customer_is_shown_his_receipt_erased_and_connected_again(state: &Path) {
 }
 
 #[test]
+fn a_second_demo_beside_the_first_ends_and_leaves_its_settings_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join("demo");
+    let mut demo = Demo::start(&state);
+    demo.line("What happens now");
+    let settings = || std::fs::read_to_string(state.join("local.settings.json")).expect("written");
+    let before = settings();
+    let values: Value = serde_json::from_str(&before).expect("JSON");
+    let base = values["Values"]["PUBLIC_BASE_URL"].as_str().expect("an address");
+    let address = base.trim_end_matches('/').replace("http://localhost", "127.0.0.1");
+    let second = cli().args(["demo", "--listen", &address, "--state"]).arg(&state).output().expect("the command runs");
+    assert_eq!(second.status.code(), Some(1), "{second:?}");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("--listen chooses another address"), "{second:?}");
+    assert_eq!(settings(), before);
+}
+
+#[test]
 fn wrong_input_is_exit_code_2_and_says_what_would_be_right() {
     let directory = tempfile::tempdir().expect("a directory");
     let missing = run(&["customers"], directory.path());
@@ -287,13 +303,19 @@ fn wrong_input_is_exit_code_2_and_says_what_would_be_right() {
     for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"] {
         assert!(said.contains(name), "{said}");
     }
+    assert!(said.contains("`register create --write "), "without a file of settings, how one is made: {said}");
     assert_eq!(run(&["health", "not-a-guid"], directory.path()).status.code(), Some(2));
     assert_eq!(run(&["no-such-command"], directory.path()).status.code(), Some(2));
 
+    // An address at which nobody answers.
+    let nobody = format!("http://127.0.0.1:{}", free_port());
     let settings = serde_json::json!({"Values": {
         "AZURE_TENANT_ID": "00000000-0000-4000-8000-00000000aaaa",
         "AZURE_CLIENT_ID": "00000000-0000-4000-8000-00000000cccc",
         "AZURE_CLIENT_SECRET": "s",
+        "AZURE_AUTHORITY_HOST": nobody,
+        "AZURE_RESOURCE_MANAGER_URL": nobody,
+        "PUBLIC_BASE_URL": nobody,
         "STATE_STORE_URL": format!("file:{}", directory.path().join("documents").display()),
     }});
     std::fs::write(directory.path().join("local.settings.json"), settings.to_string()).expect("written");
@@ -303,6 +325,19 @@ fn wrong_input_is_exit_code_2_and_says_what_would_be_right() {
     let none = run(&["customers"], directory.path());
     assert_eq!(none.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&none.stdout).contains("No customers yet"));
+    for (state, said) in [("pending", "No notice waits"), ("dead", "No notice was given up")] {
+        let none = run(&["notices", "list", "--state", state], directory.path());
+        assert!(String::from_utf8_lossy(&none.stdout).contains(said), "{none:?}");
+    }
+    // A machine that reaches nobody has nothing wrong with its credential.
+    let doctor = run(&["doctor", "--json"], directory.path());
+    let checks: Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
+    let row = |what: &str| checks.as_array().into_iter().flatten().find(|row| row["what"] == what).expect("checked");
+    for what in ["Entra", "credential"] {
+        assert!(row(what)["mend"].as_str().is_some_and(|mend| mend.contains("AZURE_AUTHORITY_HOST")), "{checks}");
+    }
+    assert!(row("Resource Manager")["found"].as_str().is_some_and(|found| found.contains("not asked")), "{checks}");
+    assert_eq!((&row("public address")["verdict"], doctor.status.code()), (&"doubtful".into(), Some(1)), "{checks}");
 }
 
 #[test]

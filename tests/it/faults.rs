@@ -5,25 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use health_monitor::app::App;
-use health_monitor::model::{SubscriptionId, TenantId, TransitionId};
+use health_monitor::model::{TenantId, TransitionId};
 use health_monitor::poll;
 use health_monitor::rehearsal::cut::{Boundary, Cut, CutOff};
-use health_monitor::sandbox::{Event, Resource, World};
+use health_monitor::sandbox::Event;
 use health_monitor::store::Key;
 
-use crate::support::builders::onboarded;
+use crate::support::builders::polled;
 use crate::support::{TestApp, over};
 
 /// A polled customer, at whom something happened since.
 async fn before_the_cut() -> (TestApp, TenantId) {
-    let mut world = World::new(1);
-    let tenant = onboarded(&mut world, "Contoso", 2);
-    let all: Vec<SubscriptionId> = world.subscriptions_of(tenant);
-    let now = world.now();
-    world.resource(all[0], Resource::virtual_machine("vm1", "westeurope", now));
-    let app = TestApp::start(world).await;
-    app.watch_all().await;
-    app.poll(tenant).await;
+    let (app, tenant, all) = polled(2).await;
     app.clock.advance(Duration::from_secs(60));
     app.sandbox.change(|world| {
         let at = app.clock.time();

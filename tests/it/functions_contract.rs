@@ -7,23 +7,12 @@ use health_monitor::functions::{Functions, Trigger};
 use serde_json::{Value, json};
 
 use crate::support::functions_host::{Framing, FunctionsHost, InvocationError, Level, Prepared, TimerStatus};
+use crate::support::without_azure;
 
 const QUEUE: &str = "health-poll";
 
-/// Settings of a handler that needs no Azure: nothing listens there.
 fn settings(base: &str) -> BTreeMap<String, String> {
-    let pairs = [
-        ("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000aaaa"),
-        ("AZURE_CLIENT_ID", "00000000-0000-4000-8000-00000000cccc"),
-        ("AZURE_CLIENT_SECRET", "contract-test-secret"),
-        ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:9"),
-        ("AZURE_RESOURCE_MANAGER_URL", "http://127.0.0.1:9"),
-        ("PUBLIC_BASE_URL", base),
-        ("STATE_STORE_URL", "memory:"),
-        ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
-        ("POLL_SCHEDULE", "0 * * * * *"),
-    ];
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    without_azure(&[("PUBLIC_BASE_URL", base), ("POLL_SCHEDULE", "0 * * * * *")])
 }
 
 async fn started() -> FunctionsHost {

@@ -10,24 +10,12 @@ use health_monitor::history::{self, Shelf};
 use health_monitor::model::{SubscriptionId, TenantId, Timestamp, TransitionId};
 use health_monitor::outside::http_client;
 use health_monitor::rehearsal::cut::{Boundary, Cut, CutOff};
-use health_monitor::sandbox::{Event, Resource, World};
+use health_monitor::sandbox::{Event, World};
 use health_monitor::store::{Backend, Folder, Memory};
 use serde_json::Value;
 
-use crate::support::builders::onboarded;
+use crate::support::builders::{onboarded, polled};
 use crate::support::{TestApp, over};
-
-async fn polled(subscriptions: usize) -> (TestApp, TenantId, Vec<SubscriptionId>) {
-    let mut world = World::new(1);
-    let tenant = onboarded(&mut world, "Contoso", subscriptions);
-    let all: Vec<SubscriptionId> = world.subscriptions_of(tenant);
-    let now = world.now();
-    world.resource(all[0], Resource::virtual_machine("vm1", "westeurope", now));
-    let app = TestApp::start(world).await;
-    app.watch_all().await;
-    app.poll(tenant).await;
-    (app, tenant, all)
-}
 
 impl TestApp {
     async fn get(&self, path: &str) -> Value {

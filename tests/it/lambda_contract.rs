@@ -5,24 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::support::lambda::{Fault, LambdaHost, QUEUE_ARN, http_event, sqs_event};
+use crate::support::without_azure;
 
 /// SHA-256 of `secret-key`.
 const KEYS: &str = "portal:85dbe15d75ef9308c7ae0f33c7a324cc6f4bf519a2ed2f3027bd33c140a4f9aa";
 const GONE: &str = r#"{"tenantId":"99999999-9999-4999-8999-999999999999"}"#;
 
 fn settings() -> BTreeMap<String, String> {
-    let pairs = [
-        ("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000aaaa"),
-        ("AZURE_CLIENT_ID", "00000000-0000-4000-8000-00000000cccc"),
-        ("AZURE_CLIENT_SECRET", "contract-test-secret"),
-        ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:9"),
-        ("AZURE_RESOURCE_MANAGER_URL", "http://127.0.0.1:9"),
-        ("PUBLIC_BASE_URL", "https://abcdefghij.lambda-url.eu-west-1.on.aws"),
-        ("STATE_STORE_URL", "memory:"),
-        ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
-        ("PARTNER_API_KEYS", KEYS),
-    ];
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    without_azure(&[("PUBLIC_BASE_URL", "https://abcdefghij.lambda-url.eu-west-1.on.aws"), ("PARTNER_API_KEYS", KEYS)])
 }
 
 fn fixture(name: &str) -> Value {

@@ -54,15 +54,7 @@ async fn where_only_administrators_may_consent_the_page_says_whom_to_ask() {
 
 #[tokio::test]
 async fn who_may_not_assign_roles_gets_a_ready_command_for_somebody_who_may() {
-    let case = Case::start_in(&[], |world, tenant| {
-        let reader = world.user_with_upn(tenant, "Rita Reader", "rita@contoso.example");
-        let subscription = world.subscription_named("Production").expect("a subscription");
-        world.assign(subscription, reader, Role::Contributor);
-    })
-    .await;
-    let mut visitor = case.app.visitor();
-    let sign_in = visitor.open(case.app.url("/api/consent/start")).await.expect("the sign-in page");
-    let page = visitor.sign_in(&sign_in, "rita@contoso.example").await.expect("a page");
+    let (case, page) = Case::start_without_right().await;
     assert_refused(&page, 403, "You may not grant this");
     let principal = case.app.sandbox.change(|world| world.service_principal(case.tenant)).expect("consented");
     let line = format!(

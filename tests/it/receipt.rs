@@ -1,5 +1,9 @@
 //! The receipt: what was granted, by whom, when, and how it is taken back.
 
+use std::collections::BTreeSet;
+
+use health_monitor::consent::manual::{self, Verified};
+use health_monitor::model::AccessTier;
 use health_monitor::sandbox::Role;
 use health_monitor::sandbox::visitor::Choice;
 
@@ -21,6 +25,42 @@ async fn the_receipt_names_the_assignment_who_made_it_and_the_command_that_remov
         case.app.call("GET", "/api/v1/customers/00000000-0000-4000-8000-000000000009/receipt", None).await.0,
         404
     );
+}
+
+#[tokio::test]
+async fn what_is_found_again_keeps_who_granted_it_and_all_that_was_granted() {
+    let case = Case::start().await;
+    let mut visitor = case.app.visitor();
+    let chooser = case.choose(&mut visitor, "/api/consent/start").await;
+    let form = chooser.form("/api/consent/grant").expect("the form").clone();
+    let subscription = case.subscription.to_string();
+    let fields = [("subscription", subscription.as_str()), ("tier", "securityAdvisories")];
+    assert_eq!(visitor.submit(&chooser, &form, &fields).await.expect("a page").status, 200);
+    let before = case.customer().await.expect("a record");
+    let receipt = case.app.call("GET", &format!("/api/v1/customers/{}/receipt", case.tenant), None).await.1;
+    case.app.clock.advance(std::time::Duration::from_secs(3600));
+
+    // The partner looks for himself, as `customers connect --verify` does.
+    let found = manual::activate(&case.app.app, case.tenant, &BTreeSet::new(), None).await.expect("it looks");
+    assert!(matches!(found, Verified::Active(_)));
+    let after = case.customer().await.expect("a record");
+    assert_eq!(after.receipt, before.receipt, "by whom and when is not forgotten");
+    assert_eq!(after.subscriptions[&case.subscription].tiers, [AccessTier::SecurityAdvisories].into());
+    let again = case.app.call("GET", &format!("/api/v1/customers/{}/receipt", case.tenant), None).await.1;
+    assert_eq!(again, receipt);
+
+    // What was given to a principal that is no more is not carried over.
+    let principal = case.app.sandbox.change(|world| {
+        world.withdraw_consent(case.tenant);
+        let principal = world.consent(case.tenant);
+        world.assign(case.subscription, principal, Role::Reader);
+        principal
+    });
+    case.app.clock.advance(std::time::Duration::from_secs(3600));
+    manual::activate(&case.app.app, case.tenant, &BTreeSet::new(), None).await.expect("it looks");
+    let after = case.customer().await.expect("a record");
+    assert_eq!(after.service_principal_id(), Some(principal));
+    assert_eq!(after.subscriptions[&case.subscription].tiers, BTreeSet::new());
 }
 
 #[tokio::test]

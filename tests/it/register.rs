@@ -434,6 +434,7 @@ fn the_script_makes_the_same_registration_with_az_alone() {
     assert_eq!(printed.display_name.as_deref(), Some("Fabrikam \"Health\""));
     let end = log.lines().find_map(|line| line.split_once("--end-date ")).expect("an end").1[..10].to_owned();
     insta::assert_snapshot!(log.replace(&end, "END"), @r##"
+    az account show --query tenantId --output tsv
     az ad app list --filter displayName eq 'Fabrikam "Health"' --query [].appId --output tsv
     az ad app create --display-name Fabrikam "Health" --sign-in-audience AzureADMultipleOrgs --query appId --output tsv
     az ad app update --id 00000000-0000-4000-8000-00000000cccc --sign-in-audience AzureADMultipleOrgs --web-redirect-uris https://health.fabrikam.example/api/consent/callback https://health.fabrikam.example/api/consent/admin-callback --enable-id-token-issuance false --enable-access-token-issuance false --requested-access-token-version 2 --required-resource-accesses [{"resourceAppId":"797f4846-ba00-4fd7-ba43-dac1f8f63013","resourceAccess":[{"id":"41094075-9dad-400e-a0bd-54e686782033","type":"Scope"}]}]
@@ -442,7 +443,6 @@ fn the_script_makes_the_same_registration_with_az_alone() {
     az rest --method PATCH --url https://graph.microsoft.com/v1.0/applications/00000000-0000-4000-8000-00000000eeee --body {"servicePrincipalLockConfiguration":{"isEnabled":true,"allProperties":true}}
     az ad sp list --filter appId eq '00000000-0000-4000-8000-00000000cccc' --query [].id --output tsv
     az ad sp create --id 00000000-0000-4000-8000-00000000cccc --query id --output tsv
-    az account show --query tenantId --output tsv
     az ad app credential reset --id 00000000-0000-4000-8000-00000000cccc --append --end-date END --query password --output tsv
     az role assignment create --assignee-object-id 00000000-0000-4000-8000-00000000ffff --assignee-principal-type ServicePrincipal --role Reader --scope /subscriptions/x --output none
     "##);

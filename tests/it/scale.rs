@@ -101,7 +101,7 @@ async fn the_timer_names_a_thousand_customers_in_small_messages() {
 
 #[tokio::test]
 async fn a_customer_of_the_loopback_azure_is_read_in_full() {
-    for graph in [true, false] {
+    for (graph, gzip) in [(true, false), (false, true), (true, true)] {
         let shape = Shape {
             latency: Duration::from_millis(1),
             subscriptions: 3,
@@ -109,6 +109,7 @@ async fn a_customer_of_the_loopback_azure_is_read_in_full() {
             resources: 30,
             refuse_every: 0,
             graph,
+            gzip,
             news: None,
         };
         let loopback = Loopback::start(shape).await.expect("a free port");

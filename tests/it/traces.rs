@@ -1,7 +1,7 @@
 //! One trace from a caller's request to the call to Azure, in the exports, in the logs and on the wire.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use serde_json::Value;
 use warp::Filter as _;
 
 use crate::support::builders::{customer, onboarded};
+use crate::support::free_port;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -129,9 +130,7 @@ async fn a_collector_gets_one_trace_from_the_request_to_the_call_to_azure() {
     let store = Store::new(Arc::new(Local::open(directory.path()).expect("a store")));
     store.create(&Key::Customer(tenant), &record).await.expect("a new customer");
 
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = free.local_addr().expect("bound").to_string();
-    drop(free);
+    let address = format!("127.0.0.1:{}", free_port());
     let mut command = Command::new(env!("CARGO_BIN_EXE_cli"));
     command.env_clear().envs(sandbox.settings()).envs(sandbox.identity_settings());
     command.env("STATE_STORE_URL", format!("file:{}", directory.path().display()));

@@ -109,11 +109,12 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let world = World::demo(format!("{base}/api/consent/callback"));
     let sandbox = Sandbox::start(world, Arc::new(SystemClock)).await.context("the sandbox")?;
     let values = values(&sandbox, &base, &options.state);
-    let file = write_settings(&values, &options.state)?;
-    let parameters = write_parameters(&sandbox, &options.state)?;
     let settings = Settings::from_lookup(Door::Standalone, |name| values.get(name).cloned())?;
     let app = output::app_of(settings)?;
     let host = Host::start(Arc::clone(&app), options.listen).await.context("--listen chooses another address")?;
+    // Only now: a demo that runs here already goes on with its own.
+    let file = write_settings(&values, &options.state)?;
+    let parameters = write_parameters(&sandbox, &options.state)?;
 
     println!("Azure Health Partner Monitor, against a simulated Azure on this machine.\n");
     let outcome = tokio::select! {

@@ -17,6 +17,9 @@ use crate::output;
 /// How long before its end a credential is worth a warning.
 const WARN_AHEAD: TimeDelta = TimeDelta::days(30);
 
+/// What mends a way to Entra that ends on its way.
+const REACH: &str = "let this machine reach the authority host (AZURE_CLOUD, AZURE_AUTHORITY_HOST)";
+
 /// How far clocks may be apart before assertions are refused.
 const MOST_SKEW: TimeDelta = TimeDelta::minutes(4);
 
@@ -64,9 +67,11 @@ pub async fn run(common: &Common) -> anyhow::Result<ExitCode> {
             checks.push(of_store(&app).await);
             checks.push(of_writing(&app).await);
             checks.push(of_entra(&app).await);
-            checks.push(of_credential(&app).await);
+            let credential = of_credential(&app).await;
+            let token = credential.verdict != Verdict::Bad;
+            checks.push(credential);
             checks.push(of_expiry(&app));
-            checks.push(of_manager(&app).await);
+            checks.push(of_manager(&app, token).await);
             checks.push(of_public_address(&app).await);
             checks.extend(of_customers(&app).await);
         }
@@ -139,9 +144,12 @@ fn of_store_choice(settings: &Settings) -> Check {
 async fn of_store(app: &App) -> Check {
     match query::customers(app, &PageAsk::default()).await {
         Ok(answer) if answer.page.next.is_some() => Check::new("store", Verdict::Good, "readable", None),
-        Ok(answer) => {
-            Check::new("store", Verdict::Good, format!("readable, {} customers", answer.page.rows.len()), None)
-        }
+        Ok(answer) => Check::new(
+            "store",
+            Verdict::Good,
+            format!("readable, {}", output::count(answer.page.rows.len(), "customer")),
+            None,
+        ),
         Err(error) => {
             let found = format!("{:#}", anyhow::Error::new(error));
             Check::new("store", Verdict::Bad, found, Some("see that the store is up and that we may read and write it"))
@@ -175,8 +183,7 @@ async fn of_entra(app: &App) -> Check {
     let answered = match app.azure.knock_at_entra(tenant).await {
         Ok(answered) => answered,
         Err(error) => {
-            let mend = "let this machine reach the authority host (AZURE_CLOUD, AZURE_AUTHORITY_HOST)";
-            return Check::new(WHAT, Verdict::Bad, error.to_string(), Some(mend));
+            return Check::new(WHAT, Verdict::Bad, error.to_string(), Some(REACH));
         }
     };
     if answered.status != 200 {
@@ -204,6 +211,8 @@ async fn of_credential(app: &App) -> Check {
         Err(error) => {
             let remedy = match &error {
                 azure::Error::TokenRefused(refusal) => refusal.remedy(),
+                // Nobody looked at the credential.
+                azure::Error::Unavailable { .. } | azure::Error::Throttled { .. } => Some(REACH),
                 _ => None,
             };
             let mend = remedy.unwrap_or("AZURE_TENANT_ID, AZURE_CLIENT_ID and the credential must belong together");
@@ -233,15 +242,19 @@ fn of_expiry(app: &App) -> Check {
     }
 }
 
-async fn of_manager(app: &App) -> Check {
+async fn of_manager(app: &App, token: bool) -> Check {
     const WHAT: &str = "Resource Manager";
+    if !token {
+        return Check::new(WHAT, Verdict::Bad, "not asked: there is no token", Some("mend what is above"));
+    }
     match app.azure.subscriptions_in(app.settings.identity.tenant_id).await {
         Ok(count) => {
-            let found = format!("takes our token; {count} subscriptions of the partner's own tenant are visible");
+            let visible = output::count(count, "subscription");
+            let found = format!("takes our token; {visible} of the partner's own tenant can be seen");
             Check::new(WHAT, Verdict::Good, found, None)
         }
         Err(error) => {
-            let mend = "mend the credential first; then see AZURE_CLOUD and AZURE_RESOURCE_MANAGER_URL";
+            let mend = "let this machine reach Resource Manager (AZURE_CLOUD, AZURE_RESOURCE_MANAGER_URL)";
             Check::new(WHAT, Verdict::Bad, error.to_string(), Some(mend))
         }
     }
@@ -259,9 +272,10 @@ async fn of_public_address(app: &App) -> Check {
             let mend = "PUBLIC_BASE_URL must lead to the deployed product or to `serve`";
             Check::new(WHAT, Verdict::Doubtful, found, Some(mend))
         }
-        Err(error) => {
+        Err(_) => {
+            let found = format!("nobody answers at {}", app.settings.public_url("/"));
             let mend = "start `serve` or deploy; PUBLIC_BASE_URL must lead there";
-            Check::new(WHAT, Verdict::Doubtful, error.to_string(), Some(mend))
+            Check::new(WHAT, Verdict::Doubtful, found, Some(mend))
         }
     }
 }

@@ -260,6 +260,12 @@ async fn perform() -> ExitCode {
         Err(error) => {
             let faulty_input = error.is::<health_monitor::settings::Faults>() || error.is::<output::WrongInput>();
             eprintln!("health-monitor: {error:#}");
+            if error.is::<health_monitor::settings::Faults>() && !common.settings.exists() {
+                let file = common.settings.display();
+                eprintln!(
+                    "There is no {file}: `register create --write {file}` makes it. After `demo`: --settings state/demo/local.settings.json"
+                );
+            }
             ExitCode::from(if faulty_input { 2 } else { 1 })
         }
     }

@@ -62,7 +62,12 @@ pub async fn run(common: &Common, action: Action) -> anyhow::Result<ExitCode> {
                     entry.detail.clone().unwrap_or_default(),
                 ]);
             }
-            println!("{table}");
+            match (page.entries.is_empty(), state) {
+                (false, _) => println!("{table}"),
+                (true, State::Pending) => println!("No notice waits."),
+                (true, State::Delivered) => println!("No notice was delivered yet."),
+                (true, State::Dead) => println!("No notice was given up."),
+            }
             if page.next.is_some() {
                 println!("There are more; --top shows them.");
             }
@@ -81,7 +86,9 @@ pub async fn run(common: &Common, action: Action) -> anyhow::Result<ExitCode> {
             }
             match common.json {
                 true => output::json(&json!({ "replayed": replayed }))?,
-                false => println!("{replayed} notices are sent anew, with the next run of the timer."),
+                false => {
+                    println!("{} to send anew, with the next run of the timer.", output::count(replayed, "notice"))
+                }
             }
         }
     }

@@ -85,8 +85,8 @@ pub async fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode> 
             for gap in &report.gaps {
                 let whose = gap.subscription_id.map_or_else(|| "all subscriptions".to_owned(), |id| id.to_string());
                 let until = gap.to.map_or_else(|| "now".to_owned(), |at| output::time(Some(at)));
-                let from = gap.from.map_or_else(|| "ever".to_owned(), |at| output::time(Some(at)));
-                println!("  gap: {whose}: {}, from {from} to {until}", gap.why);
+                let from = gap.from.map_or_else(String::new, |at| format!("from {} ", output::time(Some(at))));
+                println!("  gap: {whose}: {}; {from}until {until}", gap.why);
             }
             println!("How it was counted:");
             for sentence in &report.method {

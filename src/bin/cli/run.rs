@@ -26,7 +26,12 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 pub async fn serve(common: &Common, listen: SocketAddr) -> anyhow::Result<ExitCode> {
     output::log_to_stdout(&common.settings)?;
     let app = output::app(common)?;
-    let host = standalone::Host::start(Arc::clone(&app), listen).await?;
+    let host = standalone::Host::start(Arc::clone(&app), listen).await.map_err(|error| match error {
+        error @ standalone::Error::Listen { .. } => {
+            anyhow::Error::new(error).context("--listen chooses another address")
+        }
+        error => error.into(),
+    })?;
     tracing::info!(address = %host.local_addr(), public = %app.settings.public_base_url, "serving; Ctrl-C ends it");
     standalone::asked_to_stop().await;
     host.stop().await;

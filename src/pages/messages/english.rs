@@ -168,6 +168,9 @@ const GRANTED: Granted = Granted {
     },
 };
 
+/// For who goes back to a page that he has left, or loads it anew.
+const DONE_IF_SEEN: &str = "If you saw what was granted or taken back, all is done.";
+
 /// What mostly helps.
 fn open_link(partner: &str) -> maud::Markup {
     html! { p { "Open the link that " (partner) " gave you once more and sign in from there." } }
@@ -194,10 +197,18 @@ const REFUSED: Refused = Refused {
                 "This invitation is being used",
                 "Somebody is granting access with this invitation right now, in another browser. It serves once.",
             ),
-            InviteFault::Used => ("This invitation was used", "Each invitation serves once, and this one has served."),
+            InviteFault::Used => (
+                "This invitation was used",
+                "Each invitation serves once, and this one has served. If it was you, all is done. To see it, sign in:",
+            ),
         };
-        let next = html! {
-            p { "Ask " (partner) " for a new invitation. If you have a link, check that you copied all of it." }
+        let next = match fault {
+            InviteFault::Used => html! {
+                p { "If it was not you, or to grant more, ask " (partner) " for a new invitation." }
+            },
+            _ => html! {
+                p { "Ask " (partner) " for a new invitation. If you have a link, check that you copied all of it." }
+            },
         };
         Told::new(title, html! { (what) }, next)
     },
@@ -236,7 +247,11 @@ const REFUSED: Refused = Refused {
                 "For your safety a sign-in serves for ten minutes and in one browser only. This one is over, or it began in "
                 "another browser."
             },
-            html! { (open_link(partner)) p.soft { "If it happens again at once, allow cookies for this site." } },
+            html! {
+                p { (DONE_IF_SEEN) " If not:" }
+                (open_link(partner))
+                p.soft { "If it happens again at once, allow cookies for this site." }
+            },
         )
     },
     tampered: |partner| {
@@ -251,7 +266,7 @@ const REFUSED: Refused = Refused {
             "This step was done before",
             html! { "Each step of a sign-in serves once. This happens after going back, reloading, or sending a form twice." },
             html! {
-                p { "If you saw what was granted, all is done. Else open your link once more; nothing is ever granted twice." }
+                p { (DONE_IF_SEEN) " Else open your link once more; nothing is ever granted twice." }
             },
         )
     },

@@ -183,6 +183,9 @@ const GRANTED: Granted = Granted {
     },
 };
 
+/// For who goes back to a page that he has left, or loads it anew.
+const DONE_IF_SEEN: &str = "Wenn Sie gesehen haben, was erteilt oder zurückgenommen wurde, ist alles erledigt.";
+
 /// What mostly helps.
 fn open_link(partner: &str) -> maud::Markup {
     html! { p { "Öffnen Sie den Link von " (partner) " noch einmal und melden Sie sich darüber an." } }
@@ -211,12 +214,19 @@ const REFUSED: Refused = Refused {
                 "Diese Einladung wird gerade benutzt",
                 "Jemand erteilt mit dieser Einladung gerade in einem anderen Browser Zugriff. Sie gilt nur einmal.",
             ),
-            InviteFault::Used => {
-                ("Diese Einladung ist verbraucht", "Jede Einladung gilt nur einmal, und diese wurde schon verwendet.")
-            }
+            InviteFault::Used => (
+                "Diese Einladung ist verbraucht",
+                "Jede Einladung gilt nur einmal, und diese wurde schon verwendet. Waren Sie es selbst, ist alles erledigt. Sehen \
+                 können Sie es, wenn Sie sich anmelden:",
+            ),
         };
-        let next = html! {
-            p { "Bitten Sie " (partner) " um eine neue Einladung. Wenn Sie einen Link haben, prüfen Sie, ob er vollständig ist." }
+        let next = match fault {
+            InviteFault::Used => html! {
+                p { "Waren Sie es nicht, oder möchten Sie mehr erteilen, bitten Sie " (partner) " um eine neue Einladung." }
+            },
+            _ => html! {
+                p { "Bitten Sie " (partner) " um eine neue Einladung. Wenn Sie einen Link haben, prüfen Sie, ob er vollständig ist." }
+            },
         };
         Told::new(title, html! { (what) }, next)
     },
@@ -259,6 +269,7 @@ const REFUSED: Refused = Refused {
                 "begann in einem anderen Browser."
             },
             html! {
+                p { (DONE_IF_SEEN) " Wenn nicht:" }
                 (open_link(partner))
                 p.soft { "Geschieht es sofort wieder, erlauben Sie Cookies für diese Website." }
             },
@@ -279,8 +290,7 @@ const REFUSED: Refused = Refused {
                 "dem doppelten Absenden eines Formulars."
             },
             html! {
-                p { "Wenn Sie gesehen haben, was erteilt wurde, ist alles erledigt. Sonst öffnen Sie Ihren Link noch einmal; nichts "
-                    "wird je doppelt erteilt." }
+                p { (DONE_IF_SEEN) " Sonst öffnen Sie Ihren Link noch einmal; nichts wird je doppelt erteilt." }
             },
         )
     },

@@ -98,6 +98,8 @@ pub(in crate::pages) struct List {
     pub group_choose: &'static str,
     pub no_group: &'static str,
     pub group_other: &'static str,
+    /// The same where none is listed.
+    pub group_id: &'static str,
     pub elsewhere: &'static str,
     pub elsewhere_what: &'static str,
     pub no_right_here: &'static str,
@@ -256,6 +258,7 @@ pub(super) const ENGLISH: Ways = Ways {
         group_choose: "Management group",
         no_group: "None: grant on the ticked subscriptions",
         group_other: "Or the id of another one",
+        group_id: "The id of the management group",
         elsewhere: "Your other organisations",
         elsewhere_what: "Only subscriptions of the organisation that you are signed in to can be granted here. For another one, sign \
                          in to it:",
@@ -425,6 +428,7 @@ pub(super) const GERMAN: Ways = Ways {
         group_choose: "Verwaltungsgruppe",
         no_group: "Keine: für die ausgewählten Abonnements erteilen",
         group_other: "Oder die ID einer anderen",
+        group_id: "Die ID der Verwaltungsgruppe",
         elsewhere: "Ihre anderen Organisationen",
         elsewhere_what: "Hier lässt sich nur für Abonnements der Organisation erteilen, bei der Sie angemeldet sind. Für eine andere \
                          melden Sie sich dort an:",

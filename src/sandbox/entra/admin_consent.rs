@@ -4,7 +4,8 @@ use super::super::State;
 use super::super::exchange::{Reply, Request, field};
 use super::super::pages;
 use super::super::switches::RefusedAt;
-use super::super::world::{PERSONAL_TENANT, User, World};
+use super::super::tenants::{PERSONAL_TENANT, User};
+use super::super::world::World;
 use super::authorize::same_redirect;
 use super::{Refused, Segment, arm_audience};
 

@@ -2,9 +2,10 @@
 
 use super::super::State;
 use super::super::exchange::{Reply, Request, field};
-use super::super::pages;
+use super::super::pages::{self, Asks};
 use super::super::switches::RefusedAt;
-use super::super::world::{PERSONAL_TENANT, ServicePrincipal, User, World};
+use super::super::tenants::{PERSONAL_TENANT, ServicePrincipal, User};
+use super::super::world::World;
 use super::{Refused, Segment, arm_audience, identity_only};
 use crate::model::{ObjectId, Timestamp};
 
@@ -118,7 +119,8 @@ pub(super) fn page(state: &mut State, request: &Request, segment: &str) -> Reply
         Ok(sign_in) => {
             let action = format!("{}?{}", request.path, request.query);
             let users = candidates(&state.world, &sign_in);
-            Reply::html(200, pages::sign_in(&state.world, &users, sign_in.login_hint.as_deref(), &action))
+            let asks = Asks { manager: !identity_only(&sign_in.scope), hint: sign_in.login_hint.as_deref() };
+            Reply::html(200, pages::sign_in(&state.world, &users, &asks, &action))
         }
     }
 }

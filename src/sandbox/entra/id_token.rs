@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::super::Shared;
 use super::super::switches::IdTokenTamper;
+use super::super::tenants::{PERSONAL_TENANT, User};
 use super::super::tokens;
-use super::super::world::{PERSONAL_TENANT, User, World};
+use super::super::world::World;
 
 /// The ID token of a user; None when it is left out by order.
 pub(super) fn id_token(

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::body::{Body, Piece};
 use super::{News, Shape, number, subscription};
 use crate::model::Timestamp;
 use crate::outside::{Clock, SystemClock};
@@ -16,19 +17,19 @@ pub(super) const DENIED: &[u8] =
 
 /// Text with gaps for a subscription's id.
 #[derive(Debug)]
-struct Template(Vec<Vec<u8>>);
+struct Template(Vec<Piece>);
 
 impl Template {
     fn new(value: &Value) -> Self {
-        Self(value.to_string().split(GAP).map(|piece| piece.as_bytes().to_vec()).collect())
+        Self(value.to_string().split(GAP).map(|piece| Piece::new(piece.as_bytes())).collect())
     }
 
-    fn write(&self, out: &mut Vec<u8>, id: &str) {
+    fn write(&self, out: &mut Body<'_>, id: &str) {
         for (index, piece) in self.0.iter().enumerate() {
             if index > 0 {
-                out.extend_from_slice(id.as_bytes());
+                out.text(id.as_bytes());
             }
-            out.extend_from_slice(piece);
+            out.piece(piece);
         }
     }
 }
@@ -45,9 +46,9 @@ pub(super) struct Answers {
 }
 
 /// A token that says whose it is, which is all that the answers need.
-pub(super) fn token(out: &mut Vec<u8>, tenant: &str) {
+pub(super) fn token(out: &mut Body<'_>, tenant: &str) {
     let text = json!({"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": tenant});
-    out.extend_from_slice(text.to_string().as_bytes());
+    out.text(text.to_string().as_bytes());
 }
 
 impl Answers {
@@ -74,7 +75,7 @@ impl Answers {
     }
 
     /// An answer of Resource Manager. What is not known here is an empty list.
-    pub(super) fn rest(&self, out: &mut Vec<u8>, shape: &Shape, path: &str, tenant: &str) {
+    pub(super) fn rest(&self, out: &mut Body<'_>, shape: &Shape, path: &str, tenant: &str) {
         let mut parts = path.trim_start_matches('/').split('/');
         let of = match (parts.next(), parts.next()) {
             (Some("subscriptions"), Some(id)) => Some(id),
@@ -83,7 +84,7 @@ impl Answers {
         };
         let (kind, more) = (parts.nth(2).unwrap_or_default(), parts.next());
         let Some(id) = of.filter(|_| more.is_none()) else {
-            out.extend_from_slice(b"{\"value\":[]}");
+            out.text(b"{\"value\":[]}");
             return;
         };
         let rows = match kind {
@@ -91,7 +92,7 @@ impl Answers {
             "availabilityStatuses" => self.resources.as_slice(),
             _ => &[],
         };
-        out.extend_from_slice(b"{\"value\":[");
+        out.text(b"{\"value\":[");
         let mut first = true;
         for row in rows {
             comma(out, &mut first);
@@ -103,11 +104,11 @@ impl Answers {
                 Template::new(&row).write(out, id);
             }
         }
-        out.extend_from_slice(b"],\"nextLink\":null}");
+        out.text(b"],\"nextLink\":null}");
     }
 
     /// A page of Resource Graph: rows of each subscription in turn. The skip token is the number of rows that were sent.
-    pub(super) fn graph(&self, out: &mut Vec<u8>, shape: &Shape, body: &[u8]) {
+    pub(super) fn graph(&self, out: &mut Body<'_>, shape: &Shape, body: &[u8]) {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let query = body["query"].as_str().unwrap_or_default();
         let rows: &[Template] = match query.split_whitespace().next().unwrap_or_default() {
@@ -121,7 +122,7 @@ impl Answers {
         let top = body["options"]["$top"].as_u64().and_then(|top| usize::try_from(top).ok()).unwrap_or(1000);
         let all = ids.len() * rows.len();
         let page = from..all.min(from + top.clamp(1, 1000));
-        out.extend_from_slice(format!("{{\"totalRecords\":{all},\"count\":{},\"data\":[", page.len()).as_bytes());
+        out.text(format!("{{\"totalRecords\":{all},\"count\":{},\"data\":[", page.len()).as_bytes());
         let mut first = true;
         for row in page.clone() {
             comma(out, &mut first);
@@ -133,21 +134,21 @@ impl Answers {
                 Template::new(&graph_event(&row)).write(out, id);
             }
         }
-        out.extend_from_slice(b"],\"facets\":[],\"resultTruncated\":\"false\"");
+        out.text(b"],\"facets\":[],\"resultTruncated\":\"false\"");
         if page.end < all {
-            out.extend_from_slice(format!(",\"$skipToken\":\"{}\"", page.end).as_bytes());
+            out.text(format!(",\"$skipToken\":\"{}\"", page.end).as_bytes());
         }
-        out.push(b'}');
+        out.text(b"}");
     }
 }
 
-fn comma(out: &mut Vec<u8>, first: &mut bool) {
+fn comma(out: &mut Body<'_>, first: &mut bool) {
     if !std::mem::take(first) {
-        out.push(b',');
+        out.text(b",");
     }
 }
 
-fn subscriptions(out: &mut Vec<u8>, shape: &Shape, tenant: &str) {
+fn subscriptions(out: &mut Body<'_>, shape: &Shape, tenant: &str) {
     let whose = tenant.parse().map(number).unwrap_or_default();
     let rows: Vec<_> = (0..shape.subscriptions)
         .map(|index| {
@@ -158,7 +159,7 @@ fn subscriptions(out: &mut Vec<u8>, shape: &Shape, tenant: &str) {
             })
         })
         .collect();
-    out.extend_from_slice(json!({ "value": rows }).to_string().as_bytes());
+    out.text(json!({ "value": rows }).to_string().as_bytes());
 }
 
 /// The events that appeared so far on this subscription.

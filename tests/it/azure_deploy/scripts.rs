@@ -345,6 +345,11 @@ fn a_repository_is_trusted_for_one_environment_and_made_once() {
     );
     let (_, log) = stage.play("github-oidc.sh", &there, &arguments);
     assert!(!log.contains("app create") && !log.contains("sp create") && !log.contains("credential create"), "{log}");
+    // Nobody who is signed in, or a list that cannot be had: nothing is made, let alone twice.
+    for fails in ["account show", "ad app list", "ad sp list", "federated-credential list", "group show"] {
+        let (output, log) = stage.play("github-oidc.sh", &format!("*'{fails}'*) exit 1 ;;\n{there}"), &arguments);
+        assert_eq!((output.status.code(), changes(&log).len()), (Some(1), 0), "{fails}: {log}");
+    }
     // The workflow is the environment that is trusted, and asks for what the script prints.
     let workflow = crate::infra::file(".github/workflows/deploy-azure.yml");
     assert!(workflow.contains("environment: production\n") && workflow.contains("id-token: write"));

@@ -3,7 +3,7 @@
 use health_monitor::model::{AccessMode, Customer, Snapshot, SubscriptionId, TenantId, Timeline, Transition};
 use health_monitor::poll;
 use health_monitor::rehearsal::stage;
-use health_monitor::sandbox::{Event, World};
+use health_monitor::sandbox::{Event, Resource, World};
 use health_monitor::store::{Key, Month};
 
 use super::TestApp;
@@ -16,6 +16,19 @@ pub fn onboarded(world: &mut World, name: &str, subscriptions: usize) -> TenantI
     }
     world.onboarded(tenant);
     tenant
+}
+
+/// One customer with so many subscriptions, a virtual machine `vm1` in the first, polled once.
+pub async fn polled(count: usize) -> (TestApp, TenantId, Vec<SubscriptionId>) {
+    let mut subscriptions = Vec::new();
+    let (app, tenant) = contoso(count, |world, all| {
+        let now = world.now();
+        world.resource(all[0], Resource::virtual_machine("vm1", "westeurope", now));
+        subscriptions = all.to_vec();
+    })
+    .await;
+    app.poll(tenant).await;
+    (app, tenant, subscriptions)
 }
 
 /// One customer with so many subscriptions, watched.

@@ -14,8 +14,9 @@ pub mod moto;
 pub mod smtp;
 pub mod stories;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -190,6 +191,29 @@ impl TestApp {
     pub fn visitor(&self) -> Visitor {
         Visitor::new().expect("a client")
     }
+}
+
+/// Settings of a handler that needs no Azure, since nothing listens there; and some of the test's own.
+pub fn without_azure(own: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let usual = [
+        ("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000aaaa"),
+        ("AZURE_CLIENT_ID", "00000000-0000-4000-8000-00000000cccc"),
+        ("AZURE_CLIENT_SECRET", "contract-test-secret"),
+        ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:9"),
+        ("AZURE_RESOURCE_MANAGER_URL", "http://127.0.0.1:9"),
+        ("STATE_STORE_URL", "memory:"),
+        ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+    ];
+    usual.iter().chain(own).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A port at which nobody listens, below those that systems hand out: nobody takes it before it is used.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Several runs of the tests begin in different places.
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).expect("small");
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    ports.find(|port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a free port")
 }
 
 /// Serves the app as behind a Functions host, which has checked routes and keys; with TEST_DOOR=lambda as behind a function URL,

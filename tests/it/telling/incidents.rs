@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use health_monitor::model::{Notice, TenantId};
 use health_monitor::notify::remind;
-use health_monitor::sandbox::{Event, World};
+use health_monitor::sandbox::World;
 use health_monitor::store::{Folder, Key};
 use serde_json::{Value, json};
 
 use super::facts::routes;
+use super::outage_begins;
 use crate::support::TestApp;
 use crate::support::builders::onboarded;
 
@@ -25,13 +26,7 @@ async fn outage() -> (TestApp, TenantId) {
         {"id": "p", "audience": "partner", "channels": ["ops", "page"], "timing": {"remindUnacknowledgedMinutes": 30}},
     ]));
     app.app.store.create(&Key::Routes, &all).await.expect("new");
-    app.clock.advance(Duration::from_secs(60));
-    app.sandbox.change(|world| {
-        let hits = world.subscriptions_of(tenant);
-        let event = Event::service_issue("OUT1-AGE", "Virtual Machines in West Europe", world.now());
-        world.event(event.level("Error").hits(hits));
-    });
-    app.poll(tenant).await;
+    outage_begins(&app, tenant).await;
     (app, tenant)
 }
 

@@ -1,7 +1,5 @@
 //! The delivery log and sending anew, through the API and on the command line, with a webhook that really is called.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +8,15 @@ use health_monitor::app::App;
 use health_monitor::notify::{self, deliver, outbox};
 use health_monitor::outside::{Outside, SystemClock};
 use health_monitor::rehearsal::stage;
-use health_monitor::sandbox::{Event, Order, Received, Receivers, World};
+use health_monitor::sandbox::{Order, Received, Receivers, World};
 use health_monitor::settings::{Door, Settings};
 use health_monitor::store::{self, Key};
 use serde_json::{Value, json};
 
+use super::{SECRET, cli, outage_begins, values};
 use crate::support::builders::onboarded;
 use crate::support::{TestApp, TestClock};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Checks a message as a receiver with this secret does: Standard Webhooks 1.0.
@@ -80,13 +78,7 @@ async fn the_log_says_what_waits_what_was_given_up_and_what_was_told_and_sends_a
     app.poll(tenant).await;
     let routes = serde_json::from_value::<health_monitor::model::Routes>(document(&receivers)).expect("routes");
     app.app.store.create(&Key::Routes, &routes).await.expect("new");
-    app.clock.advance(Duration::from_secs(60));
-    app.sandbox.change(|world| {
-        let hits = world.subscriptions_of(tenant);
-        let event = Event::service_issue("OUT1-AGE", "Virtual Machines in West Europe", world.now());
-        world.event(event.level("Error").hits(hits));
-    });
-    app.poll(tenant).await;
+    outage_begins(&app, tenant).await;
 
     let list = async |query: &str| {
         let (status, listing) = app.call("GET", &format!("/api/v1/notices{query}"), None).await;
@@ -148,36 +140,6 @@ async fn the_log_says_what_waits_what_was_given_up_and_what_was_told_and_sends_a
     assert_eq!(app.call("GET", "/api/v1/notices?state=lost", None).await.0, 400);
     assert_eq!(app.call("PUT", "/api/v1/notices/replay", None).await.0, 405);
     assert_eq!(receivers.received().len(), 4);
-}
-
-/// The settings of a monitor whose documents are in a directory, for the command line and for us.
-fn values(directory: &Path) -> BTreeMap<&'static str, String> {
-    BTreeMap::from([
-        ("AZURE_TENANT_ID", "11111111-1111-4111-8111-111111111111".to_owned()),
-        ("AZURE_CLIENT_ID", "22222222-2222-4222-8222-222222222222".to_owned()),
-        ("AZURE_CLIENT_SECRET", "of-no-use".to_owned()),
-        ("STATE_STORE_URL", format!("file:{}", directory.join("state").display())),
-        ("SESSION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
-        ("NOTIFY_OPS", SECRET.to_owned()),
-        ("PRIVATE_DESTINATIONS", "loopback".to_owned()),
-    ])
-}
-
-/// Exit code, output, errors.
-async fn cli(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let settings = directory.join("local.settings.json");
-    std::fs::write(&settings, json!({"Values": values(directory)}).to_string()).expect("writable");
-    let done = tokio::process::Command::new(env!("CARGO_BIN_EXE_cli"))
-        .env_clear()
-        .current_dir(directory)
-        .args(arguments)
-        .arg("--settings")
-        .arg(settings)
-        .output()
-        .await
-        .expect("the command runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (done.status.code().expect("an exit code"), text(&done.stdout), text(&done.stderr))
 }
 
 #[tokio::test]

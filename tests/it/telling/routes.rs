@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use super::{SECRET, cli};
 use crate::support::TestApp;
 use crate::support::builders::onboarded;
-
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 fn document() -> Value {
     json!({
@@ -204,31 +203,8 @@ async fn a_dry_run_says_who_would_have_been_told_and_tells_nobody() {
     }
 }
 
-/// The command line over documents in a directory.
-fn cli(directory: &std::path::Path, arguments: &[&str]) -> (i32, String, String) {
-    let settings = directory.join("local.settings.json");
-    let values = json!({
-        "AZURE_TENANT_ID": "11111111-1111-4111-8111-111111111111",
-        "AZURE_CLIENT_ID": "22222222-2222-4222-8222-222222222222",
-        "AZURE_CLIENT_SECRET": "of-no-use",
-        "STATE_STORE_URL": format!("file:{}", directory.join("state").display()),
-        "NOTIFY_OPS": SECRET,
-    });
-    std::fs::write(&settings, json!({"Values": values}).to_string()).expect("writable");
-    let done = std::process::Command::new(env!("CARGO_BIN_EXE_cli"))
-        .env_clear()
-        .current_dir(directory)
-        .args(arguments)
-        .arg("--settings")
-        .arg(settings)
-        .output()
-        .expect("the command runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (done.status.code().expect("an exit code"), text(&done.stdout), text(&done.stderr))
-}
-
-#[test]
-fn on_the_command_line_a_fault_is_exit_code_2_and_changes_nothing() {
+#[tokio::test]
+async fn on_the_command_line_a_fault_is_exit_code_2_and_changes_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let write = |name: &str, document: &Value| {
         std::fs::write(directory.path().join(name), document.to_string()).expect("writable");
@@ -237,14 +213,14 @@ fn on_the_command_line_a_fault_is_exit_code_2_and_changes_nothing() {
     let mut wrong = document();
     wrong["routes"][0]["audience"] = json!("partnr");
     write("wrong.json", &wrong);
-    let run = |arguments: &[&str]| cli(directory.path(), arguments);
+    let run = async |arguments: &[&str]| cli(directory.path(), arguments).await;
 
-    let (code, said, error) = run(&["routes", "check", "good.json"]);
+    let (code, said, error) = run(&["routes", "check", "good.json"]).await;
     assert_eq!((code, said.as_str()), (0, "1 channels and 1 routes, no fault.\n"), "{error}");
-    assert_eq!(run(&["routes", "set", "good.json"]).0, 0);
-    let (_, stored, _) = run(&["routes", "show"]);
+    assert_eq!(run(&["routes", "set", "good.json"]).await.0, 0);
+    let (_, stored, _) = run(&["routes", "show"]).await;
     for command in ["check", "set", "dry-run"] {
-        let (code, _, error) = run(&["routes", command, "wrong.json"]);
+        let (code, _, error) = run(&["routes", command, "wrong.json"]).await;
         assert_eq!(code, 2, "{command}: {error}");
         assert!(
             error.contains(
@@ -253,10 +229,10 @@ fn on_the_command_line_a_fault_is_exit_code_2_and_changes_nothing() {
             "{error}"
         );
     }
-    assert_eq!(run(&["routes", "show"]).1, stored, "nothing half done");
-    assert_eq!(run(&["routes", "check", "none.json"]).0, 2);
-    assert_eq!(run(&["routes", "test", "none"]).0, 2);
-    let (code, said, _) = run(&["routes", "dry-run", "--json"]);
+    assert_eq!(run(&["routes", "show"]).await.1, stored, "nothing half done");
+    assert_eq!(run(&["routes", "check", "none.json"]).await.0, 2);
+    assert_eq!(run(&["routes", "test", "none"]).await.0, 2);
+    let (code, said, _) = run(&["routes", "dry-run", "--json"]).await;
     let said: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!((code, &said["transitions"]), (0, &json!(0)));
 }

@@ -80,6 +80,8 @@ pub fn shape(subscriptions: u32, event_bytes: &[usize], resources: u32) -> Shape
         resources,
         refuse_every: 0,
         graph: true,
+        // What is long, Azure compresses; the small example shows what a request costs.
+        gzip: event_bytes.contains(&OBSERVED[4]),
         news: None,
     }
 }
@@ -116,8 +118,12 @@ impl Bench {
                 [("of 2.6 KB (the official example)", &EXAMPLE), ("as observed (median 77 KB)", &OBSERVED)]
             {
                 rows.push(self.cpu_of_client(sizes, events).await?);
-                rows.push(self.cpu(sizes, events).await?);
-                rows.push(self.cpu_of_graph(sizes, events).await?);
+                // Nobody reads these for less than the client alone takes.
+                let judged = events == &EXAMPLE;
+                rows.push(self.cpu(sizes, events).await?.goal(judged));
+                for source in ["REST", "Resource Graph"] {
+                    rows.push(self.cpu_of_later(source, sizes, events).await?.goal(judged));
+                }
             }
         }
         if self.wanted("memory") {
@@ -153,13 +159,14 @@ impl Bench {
         Ok(Row::new(&format!("Loopback Azure's own ceiling, {sizes}, {in_flight} in flight"), measured, ""))
     }
 
-    /// Everything over REST: events and the availability listing of each subscription.
+    /// Everything over REST: events and the availability listing of each subscription. Four times as many customers as places, as
+    /// a host has it: while one writes what it found, another asks.
     async fn rest(&self, in_flight: u32, sizes: &str, events: &[usize]) -> anyhow::Result<Row> {
-        // A customer's budget is 600 calls in one poll: so many subscriptions are read in full by the first.
-        let subscriptions = self.some(100);
-        let tenants = in_flight / 2;
+        let subscriptions = self.some(50);
+        let at_once = in_flight / 2;
         let azure = Azure::start(&Shape { graph: false, ..shape(subscriptions, events, 100) })?;
-        let polls = Polls { tenants, subscriptions, at_once: tenants, in_flight, rounds: 1, store: StoreKind::Memory };
+        let store = StoreKind::Memory;
+        let polls = Polls { tenants: 4 * at_once, subscriptions, at_once, in_flight, rounds: 1, store };
         let done = measure(&Part::Polls { base: azure.base(), polls })?;
         Ok(done.share(&format!("REST polls, {sizes}, {in_flight} in flight"), in_flight))
     }
@@ -191,19 +198,18 @@ impl Bench {
             Polls { tenants: 20, subscriptions, at_once: 8, in_flight: 64, rounds: 1, store: StoreKind::Memory };
         let done = measure(&Part::Polls { base: azure.base(), polls })?;
         let per = done.cpu_seconds / done.events as f64 * 10_000.0;
-        let name = format!("CPU per 10,000 events {sizes}, first poll over REST");
-        Ok(Row::new(&name, format!("{per:.2} s"), "0.25 s or less").judged(per <= 0.25))
+        Ok(cpu_row(&format!("10,000 events {sizes}, first poll over REST"), per))
     }
 
-    /// Every later poll: Resource Graph, 200 events in an answer, nothing new.
-    async fn cpu_of_graph(&self, sizes: &str, event_bytes: &[usize]) -> anyhow::Result<Row> {
-        let (subscriptions, rounds) = (self.some(100), 3);
-        let azure = Azure::start(&shape(subscriptions, event_bytes, 0))?;
-        let polls = Polls { tenants: 20, subscriptions, at_once: 8, in_flight: 64, rounds, store: StoreKind::Memory };
+    /// Half an hour of polls after the first, with all that is read once in ten minutes or once an hour.
+    async fn cpu_of_later(&self, source: &str, sizes: &str, event_bytes: &[usize]) -> anyhow::Result<Row> {
+        let (subscriptions, rounds) = (self.some(100), 31);
+        let graph = source == "Resource Graph";
+        let azure = Azure::start(&Shape { graph, ..shape(subscriptions, event_bytes, 0) })?;
+        let polls = Polls { tenants: 4, subscriptions, at_once: 4, in_flight: 64, rounds, store: StoreKind::Memory };
         let done = measure(&Part::Polls { base: azure.base(), polls })?;
         let per = done.later_cpu_seconds / (done.events * u64::from(rounds - 1)) as f64 * 10_000.0;
-        let name = format!("CPU per 10,000 events {sizes}, later polls over Resource Graph");
-        Ok(Row::new(&name, format!("{per:.2} s"), "0.25 s or less").judged(per <= 0.25))
+        Ok(cpu_row(&format!("10,000 events {sizes}, later polls over {source}"), per))
     }
 
     async fn memory(&self, name: &str, subscriptions: u32, goal: Option<f64>) -> anyhow::Result<Vec<Row>> {
@@ -252,4 +258,8 @@ impl Bench {
             Row::new("One answer in ten is 429 with Retry-After: 1", measured, "1.5 times or less, nothing missing");
         Ok(vec![row.judged(ratio <= 1.5 && missing == 0)])
     }
+}
+
+fn cpu_row(what: &str, seconds: f64) -> Row {
+    Row::new(&format!("CPU per {what}"), format!("{seconds:.2} s"), "0.25 s or less").judged(seconds <= 0.25)
 }

@@ -22,16 +22,13 @@ impl Drop for Owned {
     }
 }
 
-/// How the service unit and the container have the allocator of the standalone host: what is free goes back soon.
-const STANDALONE: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
+/// How the service unit and the container have the allocator: what is free goes back soon.
+const ALLOCATOR: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
 
 /// This program in another role; gives the child and what it says first.
 pub fn start(role: &str, spec: &str) -> anyhow::Result<(Owned, String)> {
-    start_with(role, spec, &[])
-}
-
-fn start_with(role: &str, spec: &str, variables: &[(&str, &str)]) -> anyhow::Result<(Owned, String)> {
     let program = std::env::current_exe().context("where this program is")?;
+    let variables = if role == "measured" { &ALLOCATOR[..] } else { &[] };
     let mut child = Command::new(program)
         .args(["bench", "--role", role, "--spec", spec])
         .envs(variables.iter().copied())
@@ -49,8 +46,7 @@ fn start_with(role: &str, spec: &str, variables: &[(&str, &str)]) -> anyhow::Res
 
 /// Does one measurement in a process of its own.
 pub fn measure(part: &Part) -> anyhow::Result<Measured> {
-    let variables = if matches!(part, Part::Standalone { .. }) { &STANDALONE[..] } else { &[] };
-    let (_child, line) = start_with("measured", &serde_json::to_string(part)?, variables)?;
+    let (_child, line) = start("measured", &serde_json::to_string(part)?)?;
     serde_json::from_str(&line).with_context(|| format!("what was measured, instead of {line:?}"))
 }
 
@@ -80,6 +76,7 @@ struct Spec {
     resources: u32,
     refuse_every: u64,
     graph: bool,
+    gzip: bool,
     news: Option<(Timestamp, u64, u32, u32)>,
 }
 
@@ -93,6 +90,7 @@ impl Spec {
             resources: shape.resources,
             refuse_every: shape.refuse_every,
             graph: shape.graph,
+            gzip: shape.gzip,
             news: shape.news.map(|news| (news.from, micros(news.every), news.tenants, news.speed)),
         }
     }
@@ -114,6 +112,7 @@ pub async fn azure(spec: &str) -> anyhow::Result<ExitCode> {
         resources: spec.resources,
         refuse_every: spec.refuse_every,
         graph: spec.graph,
+        gzip: spec.gzip,
         news,
     })
     .await?;

@@ -85,7 +85,9 @@ pub fn run(settings: &Unregistered, command: &Command) -> anyhow::Result<ExitCod
     }
     println!("# With az:");
     commands.iter().for_each(|command| println!("{command}"));
-    println!("\n# Or as calls:");
+    if !calls.is_empty() {
+        println!("\n# Or as calls:");
+    }
     calls.iter().for_each(|call| println!("{call}"));
     Ok(ExitCode::SUCCESS)
 }

@@ -69,7 +69,10 @@ async fn from_az(resource: &str, tenant: Option<TenantId>) -> anyhow::Result<(Se
     if let Some(tenant) = tenant {
         az.args(["--tenant", &tenant.to_string()]);
     }
-    let answer = az.output().await.context("cannot run az; sign in with `az login`, or use --access-token-stdin")?;
+    let answer = az
+        .output()
+        .await
+        .context("cannot run az: install the Azure CLI and sign in with `az login`, or use --access-token-stdin")?;
     if !answer.status.success() {
         bail!("az gave no token: {}", String::from_utf8_lossy(&answer.stderr).trim());
     }
