@@ -6,6 +6,7 @@ mod bom;
 mod build;
 mod check;
 mod elf;
+mod pack;
 
 use std::fs;
 use std::io;

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::consent::invite::{self, MAX_LIFE, NewInvite, WithdrawError};
 use crate::life;
-use crate::model::{AccessTier, Customer, InvalidId, SubscriptionId, TenantId, Timestamp};
+use crate::model::{AccessTier, Customer, InvalidId, SubscriptionId, TenantId, Timestamp, Zone};
 use crate::notify::{hours, validate};
 use crate::query;
 use crate::store::Key;
@@ -193,7 +193,7 @@ fn time_zone(text: &str) -> Result<String, Problem> {
     if hours::zone(text).is_some() {
         return Ok(text.to_owned());
     }
-    let near = validate::near(text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
+    let near = validate::near(text, Zone::names());
     let meant = if near.is_empty() { String::new() } else { format!(" Did you mean {}?", near.join(" or ")) };
     Err(Problem::invalid(
         "timeZone",

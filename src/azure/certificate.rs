@@ -9,13 +9,12 @@ use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::TimeDelta;
-use p12_keystore::Pkcs12Archive;
+use chrono::{NaiveDateTime, TimeDelta};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use x509_parser::pem::Pem;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::der::{AROUND_0, BIT_STRING, Der, GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME};
+use super::pkcs12;
 use crate::model::{ClientId, Timestamp};
 
 /// The shortest RSA key that Entra takes, in bytes.
@@ -102,17 +101,30 @@ impl PublicCertificate {
     /// # Errors
     /// [`CertificateFault::Unreadable`].
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateFault> {
-        let unreadable = |_| CertificateFault::Unreadable;
-        let (_, parsed) = X509Certificate::from_der(der).map_err(unreadable)?;
-        let moment = |time: x509_parser::time::ASN1Time| {
-            Timestamp::from_timestamp(time.timestamp(), 0).ok_or(CertificateFault::Unreadable)
-        };
-        Ok(Self {
-            der: der.to_vec(),
-            public_key: parsed.public_key().subject_public_key.data.to_vec(),
-            not_before: moment(parsed.validity().not_before)?,
-            not_after: moment(parsed.validity().not_after)?,
-        })
+        Self::read(der).ok_or(CertificateFault::Unreadable)
+    }
+
+    /// The parts that matter here (RFC 5280, 4.1).
+    fn read(der: &[u8]) -> Option<Self> {
+        let mut signed = Der::new(der).within(SEQUENCE)?;
+        let mut certificate = signed.within(SEQUENCE)?;
+        // The algorithm and the signature.
+        signed.of(SEQUENCE)?;
+        signed.of(BIT_STRING)?;
+        // The version, the serial number, the algorithm once more, and the issuer.
+        certificate.optional(AROUND_0);
+        certificate.of(INTEGER)?;
+        certificate.of(SEQUENCE)?;
+        certificate.of(SEQUENCE)?;
+        let mut validity = certificate.within(SEQUENCE)?;
+        let (not_before, not_after) = (moment(&mut validity)?, moment(&mut validity)?);
+        // The subject.
+        certificate.of(SEQUENCE)?;
+        let mut key = certificate.within(SEQUENCE)?;
+        key.of(SEQUENCE)?;
+        // No bits are left over: all that is read here is whole bytes.
+        let public_key = key.of(BIT_STRING)?.strip_prefix(&[0])?.to_vec();
+        Some(Self { der: der.to_vec(), public_key, not_before, not_after })
     }
 
     /// Reads the first certificate of a PEM file, or DER; private keys beside it are passed over.
@@ -139,7 +151,7 @@ impl Certificate {
     /// # Errors
     /// [`CertificateFault`].
     pub fn read(bytes: &[u8], password: &str, algorithm: SigningAlgorithm) -> Result<Self, CertificateFault> {
-        let (keys, certificates) = if is_pem(bytes) { pem_parts(bytes)? } else { pkcs12_parts(bytes, password)? };
+        let (keys, certificates) = if is_pem(bytes) { pem_parts(bytes)? } else { pkcs12::parts(bytes, password)? };
         if keys.is_empty() {
             return Err(CertificateFault::NoKey);
         }
@@ -230,6 +242,19 @@ impl Signer<'_> {
     }
 }
 
+/// The next moment of a validity (RFC 5280, 4.1.2.5): years of two digits are those from 1950 to 2049.
+fn moment(validity: &mut Der<'_>) -> Option<Timestamp> {
+    let time = validity.next()?;
+    let text = str::from_utf8(time.content).ok()?;
+    let century = match time.tag {
+        UTC_TIME if text < "50" => "20",
+        UTC_TIME => "19",
+        GENERALIZED_TIME => "",
+        _ => return None,
+    };
+    Some(NaiveDateTime::parse_from_str(&format!("{century}{text}"), "%Y%m%d%H%M%SZ").ok()?.and_utc())
+}
+
 fn thumbprint(der: &[u8]) -> String {
     digest(&SHA1_FOR_LEGACY_USE_ONLY, der).as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
 }
@@ -244,26 +269,18 @@ pub(super) type Parts = (Vec<Vec<u8>>, Vec<Vec<u8>>);
 
 pub(super) fn pem_parts(bytes: &[u8]) -> Result<Parts, CertificateFault> {
     let (mut keys, mut certificates) = (Vec::new(), Vec::new());
-    for block in Pem::iter_from_buffer(bytes) {
-        let block = block.map_err(|_| CertificateFault::Unreadable)?;
-        match block.label.as_str() {
-            "CERTIFICATE" => certificates.push(block.contents),
+    for block in pem::parse_many(bytes).map_err(|_| CertificateFault::Unreadable)? {
+        match block.tag() {
+            "CERTIFICATE" => certificates.push(block.into_contents()),
+            // The newer way and the older: encrypted as a whole, or with a header that says so.
             "ENCRYPTED PRIVATE KEY" => return Err(CertificateFault::EncryptedKey),
-            label if label.ends_with("PRIVATE KEY") => keys.push(block.contents),
+            label if label.ends_with("PRIVATE KEY") => match block.headers().get("DEK-Info") {
+                Some(_) => return Err(CertificateFault::EncryptedKey),
+                None => keys.push(block.into_contents()),
+            },
             _ => {}
         }
     }
-    Ok((keys, certificates))
-}
-
-fn pkcs12_parts(bytes: &[u8], password: &str) -> Result<Parts, CertificateFault> {
-    use p12_keystore::error::Error;
-    let archive = Pkcs12Archive::from_pkcs12(bytes, password).map_err(|error| match error {
-        Error::MacError(_) | Error::UnpadError | Error::Pkcs5Error(_) => CertificateFault::Password,
-        _ => CertificateFault::Unreadable,
-    })?;
-    let keys = archive.keys.iter().map(|bag| bag.key.as_der().to_vec()).collect();
-    let certificates = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
     Ok((keys, certificates))
 }
 
@@ -271,4 +288,70 @@ fn pkcs12_parts(bytes: &[u8], password: &str) -> Result<Parts, CertificateFault>
 pub(super) fn rsa_key(der: &[u8]) -> Option<rsa::KeyPair> {
     let key = rsa::KeyPair::from_pkcs8(der).or_else(|_| rsa::KeyPair::from_der(der)).ok()?;
     (key.public_modulus_len() >= LEAST_KEY).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+    use super::*;
+
+    fn certificates() -> Vec<Vec<u8>> {
+        let read = |name: &str| {
+            let path = format!("{}/tests/fixtures/certificates/{name}", env!("CARGO_MANIFEST_DIR"));
+            pem_parts(&std::fs::read(path).expect("a fixture")).expect("PEM").1
+        };
+        ["app.pem", "elliptic.pem", "mismatch.pem", "stranger.pem"].into_iter().flat_map(read).collect()
+    }
+
+    #[test]
+    fn a_certificate_is_read_as_others_read_it() {
+        let all = certificates();
+        assert!(all.len() >= 4);
+        for der in all {
+            let ours = PublicCertificate::from_der(&der).expect("readable");
+            let (_, theirs) = X509Certificate::from_der(&der).expect("readable");
+            assert_eq!(ours.public_key, &*theirs.public_key().subject_public_key.data);
+            assert_eq!(ours.not_before.timestamp(), theirs.validity().not_before.timestamp());
+            assert_eq!(ours.not_after.timestamp(), theirs.validity().not_after.timestamp());
+        }
+    }
+
+    #[test]
+    fn a_validity_ends_in_the_century_that_is_meant() {
+        let read = |tag: u8, text: &str| {
+            let der = [&[tag, text.len() as u8], text.as_bytes()].concat();
+            moment(&mut Der::new(&der)).map(|moment| moment.to_string())
+        };
+        assert_eq!(read(UTC_TIME, "491231235959Z").as_deref(), Some("2049-12-31 23:59:59 UTC"));
+        assert_eq!(read(UTC_TIME, "500101000000Z").as_deref(), Some("1950-01-01 00:00:00 UTC"));
+        assert_eq!(read(GENERALIZED_TIME, "99991231235959Z").as_deref(), Some("9999-12-31 23:59:59 UTC"));
+        for (tag, text) in
+            [(UTC_TIME, ""), (UTC_TIME, "4912312359Z"), (GENERALIZED_TIME, "20491331235959Z"), (INTEGER, "1")]
+        {
+            assert_eq!(read(tag, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_encrypted_in_the_older_way_is_told_as_such() {
+        let pem = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        assert_eq!(pem_parts(pem.as_bytes()), Err(CertificateFault::EncryptedKey));
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_certificate_never_ends_the_program(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+            for mut der in certificates() {
+                let length = der.len();
+                prop_assert!(PublicCertificate::from_der(&der[..cut.index(length)]).is_err());
+                der[at.index(length)] ^= byte;
+                if let (Ok(ours), Ok((_, theirs))) = (PublicCertificate::from_der(&der), X509Certificate::from_der(&der)) {
+                    prop_assert_eq!(ours.not_after.timestamp(), theirs.validity().not_after.timestamp());
+                    prop_assert_eq!(ours.public_key, &*theirs.public_key().subject_public_key.data);
+                }
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod certificate;
 mod checks;
 mod cloud;
 mod convert;
+mod der;
 mod emerging;
 mod error;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod named_key;
 mod oidc;
 mod operator;
 mod pace;
+mod pkcs12;
 mod principal;
 pub mod reading;
 mod request;

@@ -2,9 +2,14 @@
 
 mod payload;
 
+use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::Stream;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tracing::Instrument as _;
 use warp::filters::BoxedFilter;
@@ -29,9 +34,29 @@ pub async fn bind(port: u16) -> std::io::Result<TcpListener> {
     TcpListener::bind(("127.0.0.1", port)).await
 }
 
-/// Serves until the process is killed, which the host does without a word at any moment.
+/// Serves until the process is killed, which the host does without a word at any moment. HTTP/1.1, which is all that the host
+/// speaks: the half of HTTP/2 that answers would only make the package larger.
 pub async fn serve(app: Arc<App>, listener: TcpListener) {
-    warp::serve(routes(&app)).incoming(listener).run().await;
+    let routes = routes(&app);
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // The connection's own end: the next may be sound.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
+            // More files than are allowed: some will be closed.
+            Err(error) => {
+                tracing::error!(error = with_causes(&error), "accepting a connection");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(warp::service(routes.clone()));
+        tokio::spawn(async move {
+            if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+                tracing::error!(error = with_causes(&error), "serving a connection");
+            }
+        });
+    }
 }
 
 /// Everything that the host may call.

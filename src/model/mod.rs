@@ -26,6 +26,7 @@ mod signs;
 mod snapshot;
 mod standing;
 mod transition;
+mod zone;
 
 pub use access::{AccessTier, AccessTrouble};
 pub use change::{ReviewStage, TransitionKind};
@@ -61,6 +62,7 @@ pub use scope::Scope;
 pub use snapshot::{Gap, GapReason, Snapshot, Source, SourceCoverage, StateSeen, SubscriptionCoverage, TenantEvent};
 pub use standing::{ActionAsked, EventStage, EventStanding};
 pub use transition::{Timeline, Transition};
+pub use zone::{UnknownZone, Zone, ZoneOffset};
 
 /// A moment, UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -6,9 +6,8 @@ use chrono::{DateTime, Weekday};
 use chrono::{
     Datelike as _, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Timelike as _,
 };
-use chrono_tz::Tz;
 
-use crate::model::{BusinessHours, Digest, DigestEvery, Severity, Timestamp};
+use crate::model::{BusinessHours, Digest, DigestEvery, Severity, Timestamp, Zone};
 
 /// The words of the days, from Monday on.
 pub const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -17,7 +16,7 @@ pub const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const USUAL_HOUR: u8 = 8;
 
 /// A time zone by its IANA name. None: there is no such zone.
-pub fn zone(name: &str) -> Option<Tz> {
+pub fn zone(name: &str) -> Option<Zone> {
     name.parse().ok()
 }
 
@@ -28,13 +27,13 @@ pub struct Hours {
     from: NaiveTime,
     /// None: midnight, the end of the day.
     to: Option<NaiveTime>,
-    zone: Tz,
+    zone: Zone,
     bypass: Option<Severity>,
 }
 
 impl Hours {
     /// Reads the hours of a route; `usual` is the zone of those that name none. None: they cannot be understood, or open never.
-    pub fn of(hours: &BusinessHours, usual: Tz) -> Option<Self> {
+    pub fn of(hours: &BusinessHours, usual: Zone) -> Option<Self> {
         let days: Option<Vec<_>> = hours.days.iter().map(|day| weekday(day)).collect();
         let days = days.filter(|days| !days.is_empty())?;
         let from = time(&hours.from)?;
@@ -78,7 +77,7 @@ impl Hours {
 }
 
 /// When the digest that `at` belongs to is told: the first time of the digest after it.
-pub fn next_digest(digest: &Digest, usual: Tz, at: Timestamp) -> Timestamp {
+pub fn next_digest(digest: &Digest, usual: Zone, at: Timestamp) -> Timestamp {
     let zone = digest.time_zone.as_deref().and_then(zone).unwrap_or(usual);
     let local = at.with_timezone(&zone);
     if digest.every == DigestEvery::Hourly {
@@ -95,7 +94,7 @@ pub fn next_digest(digest: &Digest, usual: Tz, at: Timestamp) -> Timestamp {
 }
 
 /// A moment as people of a zone write it.
-pub fn local(at: Timestamp, zone: Tz) -> String {
+pub fn local(at: Timestamp, zone: Zone) -> String {
     at.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string()
 }
 
@@ -110,16 +109,20 @@ fn weekday(word: &str) -> Option<Weekday> {
 }
 
 /// The first moment at which clocks show this or, where they leap over it, something later.
-fn first(zone: Tz, local: NaiveDateTime) -> Timestamp {
+fn first(zone: Zone, local: NaiveDateTime) -> Timestamp {
     resolved(zone, local, |earliest, _| earliest)
 }
 
 /// The last moment at which they do.
-fn last(zone: Tz, local: NaiveDateTime) -> Timestamp {
+fn last(zone: Zone, local: NaiveDateTime) -> Timestamp {
     resolved(zone, local, |_, latest| latest)
 }
 
-fn resolved(zone: Tz, local: NaiveDateTime, pick: impl Fn(DateTime<Tz>, DateTime<Tz>) -> DateTime<Tz>) -> Timestamp {
+fn resolved(
+    zone: Zone,
+    local: NaiveDateTime,
+    pick: impl Fn(DateTime<Zone>, DateTime<Zone>) -> DateTime<Zone>,
+) -> Timestamp {
     // Leaps are of minutes up to a day; each full minute is tried.
     for minutes in 0..=24 * 60 {
         match zone.from_local_datetime(&(local + TimeDelta::minutes(minutes))) {
@@ -145,7 +148,7 @@ mod tests {
             time_zone: Some(zone.to_owned()),
             bypass: Some(Severity::High),
         };
-        Hours::of(&hours, Tz::UTC).expect("hours")
+        Hours::of(&hours, Zone::UTC).expect("hours")
     }
 
     fn at(text: &str) -> Timestamp {

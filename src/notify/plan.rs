@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use chrono_tz::Tz;
 
 use super::hours::{self, Hours};
 use super::matching;
@@ -11,7 +10,7 @@ use super::storm;
 use super::story::{Matter, zone_of};
 use crate::model::{
     Audience, Customer, Delivery, EventChange, IncidentNotes, Notice, NoticeId, NoticeScope, Phase, Route, Routes,
-    Severity, Snapshot, Story, Subject, TextHash, Timestamp, TrackingId, Transition, TransitionKind,
+    Severity, Snapshot, Story, Subject, TextHash, Timestamp, TrackingId, Transition, TransitionKind, Zone,
 };
 
 /// How long the partner's notice of an incident waits for further customers, where the route says nothing.
@@ -173,7 +172,7 @@ impl Draft<'_> {
         // The partner's hours are not those of the customer that happened to show him an incident first.
         let zone = match scope {
             NoticeScope::Customer { .. } => zone_of(self.customer),
-            NoticeScope::Partner => Tz::UTC,
+            NoticeScope::Partner => Zone::UTC,
         };
         let is_over = matches!(self.story.phase, Phase::Ended | Phase::Retracted);
         let snoozed = self.note.and_then(|note| note.snoozed_at(self.now)).filter(|_| !is_over);

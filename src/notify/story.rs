@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono_tz::Tz;
-
 use super::hours;
 use crate::model::{
     Customer, EmergingChange, EmergingSeverity, EventChange, EventContent, MergedEvent, Phase, ResourceState,
     ReviewStage, Severity, Snapshot, Source, Story, StoryCustomer, StoryEvent, Subject, SubscriptionId, TextHash,
-    TrackingId, Transition, TransitionKind,
+    TrackingId, Transition, TransitionKind, Zone,
 };
 use crate::poll::diff_tenant;
 
@@ -330,7 +328,7 @@ impl<'a> Matter<'a> {
         }
     }
 
-    fn resource_facts(&self, zone: Tz) -> Vec<(String, String)> {
+    fn resource_facts(&self, zone: Zone) -> Vec<(String, String)> {
         let Some(resource) = self.resource else { return Vec::new() };
         let facts = [
             ("Type", resource.resource_type.clone()),
@@ -344,8 +342,8 @@ impl<'a> Matter<'a> {
 }
 
 /// The time zone of a customer; UTC where none is known.
-pub fn zone_of(customer: Option<&Customer>) -> Tz {
-    customer.and_then(|customer| hours::zone(customer.time_zone.as_deref()?)).unwrap_or(Tz::UTC)
+pub fn zone_of(customer: Option<&Customer>) -> Zone {
+    customer.and_then(|customer| hours::zone(customer.time_zone.as_deref()?)).unwrap_or(Zone::UTC)
 }
 
 /// The customer of a story.

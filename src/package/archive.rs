@@ -1,12 +1,12 @@
 //! The zip: the same package gives the same bytes.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use std::io::{self, BufReader, Read as _};
 use std::path::Path;
 
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
+use zip::{DateTime, ZipArchive};
 
+use super::pack::{self, Entry};
 use super::{Error, Finding, failed};
 
 /// Packs a directory and gives the zip's size. Entries are sorted, have the first time that a zip knows and the mode that the
@@ -23,19 +23,12 @@ pub fn zip(directory: &Path, archive: &Path) -> Result<u64, Error> {
 }
 
 fn pack(directory: &Path, archive: &Path) -> io::Result<()> {
-    let mut zip = ZipWriter::new(BufWriter::new(File::create(archive)?));
-    for name in files(directory)? {
+    let entries = files(directory)?.into_iter().map(|name| {
         let path = directory.join(&name);
-        // Zopfli would take minutes for two hundredths less.
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Deflated)
-            .compression_level(Some(9))
-            .last_modified_time(DateTime::DEFAULT)
-            .unix_permissions(if is_executable(&path)? { 0o755 } else { 0o644 });
-        zip.start_file(name, options)?;
-        zip.write_all(&fs::read(&path)?)?;
-    }
-    zip.finish()?.flush()
+        let mode = if is_executable(&path)? { 0o755 } else { 0o644 };
+        Ok(Entry { name, mode, content: fs::read(path)? })
+    });
+    fs::write(archive, pack::packed(entries)?)
 }
 
 /// Whether a zip is this directory as a platform should get it, in at most so many bytes.
@@ -125,6 +118,11 @@ fn is_executable(path: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use zip::write::SimpleFileOptions;
+    use zip::{CompressionMethod, ZipWriter};
+
     use super::*;
 
     const MOST: u64 = 5000;

@@ -1,13 +1,11 @@
 //! Times as people read them: in the customer's time zone, and in UTC.
 
-use chrono_tz::Tz;
-
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Zone};
 
 /// `2026-01-15 13:00 CET (12:00 UTC)`; without a zone, or with one that nobody knows, UTC alone.
 pub fn moment(at: Timestamp, zone: Option<&str>) -> String {
     let utc = at.format("%Y-%m-%d %H:%M UTC");
-    let Some(zone) = zone.and_then(|name| name.parse::<Tz>().ok()).filter(|zone| *zone != Tz::UTC) else {
+    let Some(zone) = zone.and_then(|name| name.parse::<Zone>().ok()).filter(|zone| *zone != Zone::UTC) else {
         return utc.to_string();
     };
     let local = at.with_timezone(&zone);

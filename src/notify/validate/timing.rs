@@ -1,10 +1,10 @@
 //! When a route tells: durations, digests, business hours.
 
-use chrono_tz::TZ_VARIANTS;
 use serde_json::{Map, Value};
 
 use super::SEVERITIES;
 use super::reader::{Place, Reader};
+use crate::model::Zone;
 use crate::notify::hours;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -96,7 +96,6 @@ fn time_zone<'a>(reader: &mut Reader, place: &Place<'a>, object: &'a Map<String,
     if let Some(place) = reader.given(place, object, "timeZone")
         && place.value.as_str().and_then(hours::zone).is_none()
     {
-        let names = TZ_VARIANTS.iter().map(|zone| zone.name());
-        reader.unknown(&place, "the IANA name of a time zone, such as Europe/Berlin", names);
+        reader.unknown(&place, "the IANA name of a time zone, such as Europe/Berlin", Zone::names());
     }
 }
