@@ -162,7 +162,9 @@ impl Client {
             async move {
                 let events = match (&asked.events, rest) {
                     (Some(events), Rest::Asked) => {
-                        let listed = self.list_events(token, id, events.since, texts).await;
+                        // Where Resource Graph says nothing, each poll lists the same rows.
+                        let repeated = index.is_none() && !events.known.is_empty();
+                        let listed = self.list_events(token, id, events.since, repeated, texts).await;
                         Some(listed.map_err(|error| Trouble::of(&error)))
                     }
                     (_, Rest::PutOff) => Some(Err(Trouble::put_off())),
@@ -251,7 +253,7 @@ impl Client {
         }
         let texts = &gathered.texts;
         let read = |row: &[u8]| {
-            let read = self.seen.row(row, texts, || read_event(row, true, texts, &self.seen))?;
+            let read = self.seen.row(true, row, texts, || read_event(row, true, texts, &self.seen))?;
             read.subscription.is_some().then_some(read)
         };
         let events = self.graph_rows(token, resource_graph::EVENTS, &sweep.visible, &read).await;
@@ -286,13 +288,18 @@ impl Client {
         token: &AccessToken,
         subscription: SubscriptionId,
         since: Timestamp,
+        repeated: bool,
         texts: &Texts<'_>,
     ) -> Result<Rows<EventRow>, Error> {
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
         let path = format!(
             "/subscriptions/{subscription}/providers/Microsoft.ResourceHealth/events?api-version={API_VERSION}&queryStartTime={since}"
         );
-        self.arm_rows(&path, token, &|row: &[u8]| read_event(row, false, texts, &self.seen)).await
+        let read = |row: &[u8]| match repeated {
+            true => self.seen.row(false, row, texts, || read_event(row, false, texts, &self.seen)),
+            false => read_event(row, false, texts, &self.seen),
+        };
+        self.arm_rows(&path, token, &read).await
     }
 
     /// Everything published about the tenant itself since then.

@@ -17,7 +17,8 @@ const CONTENTS: usize = 2_048;
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     prints: Fingerprints,
-    rows: Mutex<HashMap<Fingerprint, EventRow>>,
+    /// By whether Resource Graph said it, which may lack texts.
+    rows: Mutex<HashMap<(bool, Fingerprint), EventRow>>,
     contents: Mutex<BTreeMap<(TrackingId, bool), Arc<EventContent>>>,
 }
 
@@ -29,11 +30,12 @@ impl Seen {
     /// What a row says: from memory, if this very row was read before and its texts are kept, else as `read` reads it.
     pub(super) fn row(
         &self,
+        index_only: bool,
         row: &[u8],
         texts: &Texts<'_>,
         read: impl FnOnce() -> Option<EventRow>,
     ) -> Option<EventRow> {
-        let Some(name) = self.prints.of(row) else { return read() };
+        let Some(name) = self.prints.of(row).map(|print| (index_only, print)) else { return read() };
         let known = held(&self.rows).get(&name).cloned();
         if let Some(known) = known.filter(|known| texts.has(&known.event.content)) {
             return Some(known);
@@ -84,7 +86,7 @@ mod tests {
 
     fn read(seen: &Seen, row: &[u8], texts: &Texts<'_>) -> (EventRow, bool) {
         let mut was_read = false;
-        let found = seen.row(row, texts, || {
+        let found = seen.row(true, row, texts, || {
             was_read = true;
             let mut row = convert::event_of(fast::event(row)?, true, |text| texts.keep(&text))?;
             seen.share(&mut row);
@@ -132,7 +134,7 @@ mod tests {
         assert!(held(&seen.contents).len() <= CONTENTS);
         let any = read(&seen, &row("A-1", 1), &texts).0;
         for number in 0..ROWS + 10 {
-            seen.row(&number.to_le_bytes(), &texts, || Some(any.clone()));
+            seen.row(true, &number.to_le_bytes(), &texts, || Some(any.clone()));
         }
         assert!(held(&seen.rows).len() <= ROWS);
     }

@@ -238,7 +238,7 @@ impl Bench {
     /// Two polls of each customer, with and without one answer in ten refused. A call that was refused four times in a row is
     /// the second poll's.
     async fn throttled(&self) -> anyhow::Result<Vec<Row>> {
-        let tenants = self.some(800);
+        let tenants = self.some(1000);
         // As many as a host has in work at once.
         let at_once = u32::try_from(Functions::embedded().host.queue_concurrency)?;
         let mut seconds = Vec::new();
