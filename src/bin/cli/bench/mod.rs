@@ -159,14 +159,13 @@ impl Bench {
         Ok(Row::new(&format!("Loopback Azure's own ceiling, {sizes}, {in_flight} in flight"), measured, ""))
     }
 
-    /// Everything over REST: events and the availability listing of each subscription. Four times as many customers as places, as
-    /// a host has it: while one writes what it found, another asks.
+    /// Everything over REST: events and the availability listing of each subscription. A customer in work for each call in flight;
+    /// a host has three times as many.
     async fn rest(&self, in_flight: u32, sizes: &str, events: &[usize]) -> anyhow::Result<Row> {
         let subscriptions = self.some(50);
-        let at_once = in_flight / 2;
         let azure = Azure::start(&Shape { graph: false, ..shape(subscriptions, events, 100) })?;
-        let store = StoreKind::Memory;
-        let polls = Polls { tenants: 4 * at_once, subscriptions, at_once, in_flight, rounds: 1, store };
+        let (tenants, store) = (2 * in_flight, StoreKind::Memory);
+        let polls = Polls { tenants, subscriptions, at_once: in_flight, in_flight, rounds: 1, store };
         let done = measure(&Part::Polls { base: azure.base(), polls })?;
         Ok(done.share(&format!("REST polls, {sizes}, {in_flight} in flight"), in_flight))
     }

@@ -23,7 +23,7 @@ impl Drop for Owned {
 }
 
 /// How the service unit and the container have the allocator: what is free goes back soon.
-const ALLOCATOR: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
+const ALLOCATOR: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_TRIM_THRESHOLD_", "1048576")];
 
 /// This program in another role; gives the child and what it says first.
 pub fn start(role: &str, spec: &str) -> anyhow::Result<(Owned, String)> {
