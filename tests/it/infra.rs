@@ -194,7 +194,7 @@ fn both_redirect_uris_are_named_where_somebody_registers_them() {
 fn the_container_is_built_from_all_that_the_program_includes_and_with_its_compiler() {
     let sent: BTreeSet<String> =
         file(".dockerignore").lines().filter_map(|line| line.strip_prefix('!')).map(str::to_owned).collect();
-    for needed in ["Cargo.toml", "Cargo.lock", "src"] {
+    for needed in [".cargo", "Cargo.toml", "Cargo.lock", "src"] {
         assert!(sent.contains(needed), "{needed} is kept from the build");
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
